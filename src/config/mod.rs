@@ -1,0 +1,174 @@
+//! Configuration in two stages: as written (`file`), and resolved ([`Config`]), which is all that the program sees. What
+//! is wrong is found between the two and names file, line, key and the nearest allowed value.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+use crate::domain::TypePattern;
+use crate::provider::{Provider, Table};
+
+/// Everything the program needs to know to run, checked.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where webhooks are received.
+    pub listen: SocketAddr,
+    /// The certificate and key of the public listener, when it speaks TLS itself.
+    pub tls: Option<Tls>,
+    /// Where events are kept.
+    pub database: Database,
+    /// Actix workers of the public listener; `None` for one per two cores.
+    pub workers: Option<usize>,
+    /// The admin listener.
+    pub admin: Admin,
+    /// How long things are kept.
+    pub retention: Retention,
+    /// Bounds on what comes in.
+    pub limits: Limits,
+    /// Where events come in, in the order of the file.
+    pub sources: Vec<Source>,
+    /// Where events go, in the order of the file; `forward` shorthands are destinations named after their source.
+    pub destinations: Vec<Destination>,
+    /// The built-in provider table with the file's own rows added.
+    pub providers: Arc<Table>,
+}
+
+/// PEM files for TLS.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tls {
+    /// The certificate chain.
+    pub cert: PathBuf,
+    /// The private key.
+    pub key: PathBuf,
+}
+
+/// Which store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Database {
+    /// A SQLite file.
+    Sqlite(PathBuf),
+}
+
+/// The admin listener.
+#[derive(Debug, Clone)]
+pub struct Admin {
+    /// Its address.
+    pub listen: SocketAddr,
+    /// The bearer token; always there unless `listen` is loopback.
+    pub token: Option<SecretString>,
+}
+
+/// How long things are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retention {
+    /// Headers, bodies and attempts.
+    pub bodies: Duration,
+    /// Identities: how long a duplicate is still recognised.
+    pub ids: Duration,
+}
+
+/// Bounds on what comes in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// How long the headers of a request may take.
+    pub header_timeout: Duration,
+    /// How long the body of a request may take.
+    pub body_timeout: Duration,
+    /// The most bytes of a request's header fields.
+    pub headers: usize,
+    /// The most connections at once on the public listener.
+    pub connections: usize,
+    /// The most requests waiting for the store.
+    pub queue_requests: usize,
+    /// The most bytes of bodies waiting for the store.
+    pub queue_bytes: usize,
+    /// Rejections kept for each source.
+    pub rejections: usize,
+    /// Bytes of rejections kept for each source.
+    pub rejection_bytes: usize,
+}
+
+/// Where events come in.
+#[derive(Debug, Clone)]
+pub struct Source {
+    /// The name, which is also the URL's: `/hooks/{name}`.
+    pub name: Arc<str>,
+    /// The sender's row.
+    pub provider: Arc<Provider>,
+    /// The secrets, never empty and none of them blank unless `verify` is false or the row needs none.
+    pub secrets: Vec<SecretString>,
+    /// The exact URL given to the sender, where it signs the URL.
+    pub url: Option<String>,
+    /// Further values that the row asks for.
+    pub params: BTreeMap<String, String>,
+    /// Instead of the row's timestamp tolerance.
+    pub tolerance: Option<Duration>,
+    /// The largest body in bytes.
+    pub max_body: usize,
+    /// Verified requests a second.
+    pub rate_limit: Option<Rate>,
+    /// False for `verify = "none"`.
+    pub verify: bool,
+}
+
+/// So many in so long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rate {
+    /// How many, at least one.
+    pub count: u32,
+    /// In which time, not zero.
+    pub per: Duration,
+}
+
+/// Where events go.
+#[derive(Debug, Clone)]
+pub struct Destination {
+    /// Its name.
+    pub name: Arc<str>,
+    /// The sources it takes from, all of which exist.
+    pub from: Vec<Arc<str>>,
+    /// The types it takes; empty for all.
+    pub types: Vec<TypePattern>,
+    /// What it is.
+    pub target: Target,
+    /// The most time for one attempt.
+    pub timeout: Duration,
+    /// The most attempts at once.
+    pub concurrency: usize,
+    /// When to try again.
+    pub retry: Retry,
+}
+
+/// What a destination is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// A URL to which requests are forwarded.
+    Url {
+        /// The URL, http or https.
+        url: reqwest::Url,
+        /// Whether the deeper path and the query of the request go to the URL too.
+        append_path: bool,
+    },
+}
+
+/// When to try again after a failed attempt.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Retry {
+    /// Exponential backoff with full jitter.
+    Exponential {
+        /// Attempts in all, at least 1.
+        attempts: u32,
+        /// The upper bound of the first wait.
+        first: Duration,
+        /// The upper bound of any wait.
+        max: Duration,
+        /// The growth of that bound from wait to wait, at least 1.
+        factor: f64,
+    },
+    /// These waits; one attempt more than there are waits.
+    Schedule(Vec<Duration>),
+}

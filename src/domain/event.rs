@@ -1,0 +1,129 @@
+//! An event in its two lives: proved by `verify`, and read back from the store.
+
+use std::sync::Arc;
+
+use super::code::Code;
+use super::headers::Headers;
+use super::request::Body;
+use super::time::Timestamp;
+
+/// The identity of an event: which source it came to, and the sender's own ID for it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct EventKey {
+    /// The source's name.
+    pub source: Arc<str>,
+    /// The sender's ID, or `sha256:<hex of the body>`.
+    pub event_id: Arc<str>,
+}
+
+/// What `verify` has established about a request.
+#[derive(Debug, Clone)]
+pub struct VerifiedParts {
+    /// The identity.
+    pub key: EventKey,
+    /// The provider's name.
+    pub provider: Arc<str>,
+    /// The event's type; empty when the sender names none.
+    pub event_type: String,
+    /// The method in upper case.
+    pub method: String,
+    /// What followed `/hooks/{source}` in the path, still percent-encoded.
+    pub subpath: String,
+    /// The query, without `?`.
+    pub query: String,
+    /// The sender's header fields without hop-by-hop ones and static credentials.
+    pub headers: Headers,
+    /// The raw body.
+    pub body: Body,
+    /// SHA-256 over the content that the signature covers.
+    pub content_digest: [u8; 32],
+    /// How it was proved, by position and never by value: `secret:1`, or `none` for a source that does not verify.
+    pub verified_by: String,
+    /// When the request had arrived whole.
+    pub received_at: Timestamp,
+}
+
+/// A request whose signature holds. Only `verify` builds one (`tests/architecture.rs` sees to it), so a function that
+/// takes a `VerifiedEvent` cannot be handed something unproved.
+#[derive(Debug, Clone)]
+pub struct VerifiedEvent(VerifiedParts);
+
+impl VerifiedEvent {
+    /// Attests that `parts` were proved. For `verify` alone.
+    pub fn attest(parts: VerifiedParts) -> Self {
+        Self(parts)
+    }
+
+    /// Gives the parts away, to be recorded.
+    pub fn into_parts(self) -> VerifiedParts {
+        self.0
+    }
+}
+
+impl std::ops::Deref for VerifiedEvent {
+    type Target = VerifiedParts;
+
+    fn deref(&self) -> &VerifiedParts {
+        &self.0
+    }
+}
+
+/// An event read back from the store, as a destination gets it.
+#[derive(Debug, Clone)]
+pub struct StoredEvent {
+    /// The identity.
+    pub key: EventKey,
+    /// The provider's name.
+    pub provider: Arc<str>,
+    /// The event's type; empty when the sender names none.
+    pub event_type: String,
+    /// The sender's method.
+    pub method: String,
+    /// What followed `/hooks/{source}` in the path.
+    pub subpath: String,
+    /// The query, without `?`.
+    pub query: String,
+    /// The sender's header fields as stored.
+    pub headers: Headers,
+    /// The raw body.
+    pub body: Body,
+    /// When it was received.
+    pub received_at: Timestamp,
+}
+
+/// Why a request was refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rejection {
+    /// The stable code, which is all that the sender learns.
+    pub code: Code,
+    /// What was expected and what came, for the operator; never a secret or a valid signature.
+    pub diagnosis: String,
+}
+
+impl Rejection {
+    /// A rejection with its explanation.
+    pub fn new(code: Code, diagnosis: impl Into<String>) -> Self {
+        Self { code, diagnosis: diagnosis.into() }
+    }
+}
+
+/// A refused request on its way into the rejection log.
+#[derive(Debug, Clone)]
+pub struct NewRejection {
+    /// The source it was sent to.
+    pub source: Arc<str>,
+    /// Why it was refused.
+    pub rejection: Rejection,
+    /// The method in upper case.
+    pub method: String,
+    /// What followed `/hooks/{source}` in the path.
+    pub subpath: String,
+    /// The query, without `?`.
+    pub query: String,
+    /// The header fields without static credentials.
+    pub headers: Headers,
+    /// The raw body.
+    pub body: Body,
+    /// When it arrived.
+    pub received_at: Timestamp,
+}

@@ -1,0 +1,22 @@
+//! The words of Onceward as plain types: what was received, what was proved, what is due, what came of it.
+//! Nothing here does I/O, reads a clock or knows of HTTP servers, databases or configuration files.
+
+mod code;
+mod delivery;
+mod event;
+mod headers;
+mod observe;
+mod request;
+mod route;
+mod time;
+
+pub use code::Code;
+pub use delivery::{
+    Attempt, AttemptResult, Backlog, ClaimedDelivery, DeliveryId, DeliveryStatus, EventStatus, FinishedAttempt, Lease, Outcome, Verdict,
+};
+pub use event::{EventKey, NewRejection, Rejection, StoredEvent, VerifiedEvent, VerifiedParts};
+pub use headers::{HeaderBuilder, Headers, MalformedHeaders};
+pub use observe::{AttemptEnd, Happening, Observer, Silent, Wake};
+pub use request::{Body, RawRequest, Reply};
+pub use route::{PatternError, Route, Routes, TypePattern};
+pub use time::{Clock, ManualClock, SystemClock, Timestamp, TimestampError};

@@ -1,0 +1,110 @@
+//! What happens, told once to whoever watches: the log and the metrics now, live streams later.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::code::Code;
+use super::delivery::{DeliveryId, Outcome, Verdict};
+use super::event::EventKey;
+
+/// How an attempt ended, for an [`Observer`].
+#[derive(Debug)]
+pub struct AttemptEnd<'a> {
+    /// The event.
+    pub event: &'a EventKey,
+    /// The destination's name.
+    pub destination: &'a Arc<str>,
+    /// The delivery.
+    pub delivery: DeliveryId,
+    /// The attempt's number, from 1.
+    pub attempt: u32,
+    /// How long it took.
+    pub duration: Duration,
+    /// The destination's HTTP status, when it gave one.
+    pub status_code: Option<u16>,
+    /// What the attempt brought.
+    pub outcome: &'a Outcome,
+    /// What becomes of the delivery.
+    pub verdict: Verdict,
+}
+
+/// Something that happened.
+#[derive(Debug)]
+pub enum Happening<'a> {
+    /// An event was recorded, synced and is about to be answered.
+    Accepted {
+        /// The event.
+        event: &'a EventKey,
+        /// Its type.
+        event_type: &'a str,
+        /// How many deliveries were created with it.
+        deliveries: usize,
+    },
+    /// A verified request turned out to be recorded already.
+    Duplicate {
+        /// The event.
+        event: &'a EventKey,
+    },
+    /// A handshake was answered.
+    Handshake {
+        /// The source.
+        source: &'a str,
+    },
+    /// A request to a known source was refused.
+    Refused {
+        /// The source.
+        source: &'a str,
+        /// Why.
+        code: Code,
+        /// The explanation for the operator; empty when the code says all.
+        diagnosis: &'a str,
+    },
+    /// A sender was answered.
+    Answered {
+        /// From the whole request's arrival to the answer.
+        took: Duration,
+    },
+    /// The store committed a batch.
+    Committed {
+        /// Events and ends in it.
+        operations: usize,
+        /// How long the transaction took, with its sync.
+        took: Duration,
+    },
+    /// The store could not commit, or could not be read.
+    StoreFailed {
+        /// The cause, for the log alone.
+        cause: &'a str,
+    },
+    /// An attempt ended and its end is committed.
+    Attempted(AttemptEnd<'a>),
+    /// The rejection log's write limit was reached: this refusal is counted, not kept.
+    RejectionDropped {
+        /// The source.
+        source: &'a str,
+    },
+}
+
+/// Is told what happens. Must return quickly and never block.
+pub trait Observer: Send + Sync {
+    /// Something happened.
+    fn happened(&self, happening: &Happening<'_>);
+}
+
+/// An observer that does not care.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Silent;
+
+impl Observer for Silent {
+    fn happened(&self, _: &Happening<'_>) {}
+}
+
+/// Wakes whoever delivers, after a commit made something due.
+pub trait Wake: Send + Sync {
+    /// Something is due at these destinations.
+    fn wake(&self, destinations: &[Arc<str>]);
+}
+
+impl Wake for Silent {
+    fn wake(&self, _: &[Arc<str>]) {}
+}

@@ -1,0 +1,116 @@
+//! Which destinations take an event: by source and by type pattern.
+
+use std::sync::Arc;
+
+/// A pattern over event types. Segments are separated by `.`; `*` stands for one segment; a pattern matches a type and
+/// all below it, so `pull_request` takes `pull_request.opened`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TypePattern(Vec<Segment>);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Segment {
+    Any,
+    Exactly(Box<str>),
+}
+
+/// A pattern that can match nothing sensible.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PatternError {
+    /// The pattern, or a segment of it, is empty.
+    #[error("a type pattern has no empty segment: write \"push\" or \"pull_request.opened\"")]
+    EmptySegment,
+    /// A `*` stands beside other characters.
+    #[error("\"*\" stands for one whole segment: write \"invoice.*\", not \"invoice.pa*\"")]
+    PartialWildcard,
+}
+
+impl TypePattern {
+    /// Parses a pattern such as `push`, `release.published`, `*.deleted`.
+    ///
+    /// # Errors
+    /// [`PatternError`] for an empty segment, or a `*` inside one.
+    pub fn parse(pattern: &str) -> Result<Self, PatternError> {
+        pattern
+            .split('.')
+            .map(|segment| match segment {
+                "" => Err(PatternError::EmptySegment),
+                "*" => Ok(Segment::Any),
+                text if text.contains('*') => Err(PatternError::PartialWildcard),
+                text => Ok(Segment::Exactly(text.into())),
+            })
+            .collect::<Result<_, _>>()
+            .map(Self)
+    }
+
+    /// Whether the type, or a parent of it, fits the pattern.
+    pub fn matches(&self, event_type: &str) -> bool {
+        let mut segments = event_type.split('.').filter(|segment| !segment.is_empty());
+        self.0.iter().all(|wanted| match (wanted, segments.next()) {
+            (_, None) => false,
+            (Segment::Any, Some(_)) => true,
+            (Segment::Exactly(text), Some(segment)) => **text == *segment,
+        })
+    }
+}
+
+/// One destination's claim on events.
+#[derive(Debug, Clone)]
+pub struct Route {
+    /// The destination's name.
+    pub destination: Arc<str>,
+    /// The sources it takes from.
+    pub sources: Vec<Arc<str>>,
+    /// The types it takes; empty for all.
+    pub types: Vec<TypePattern>,
+}
+
+/// All routes, asked once for each event before it is recorded.
+#[derive(Debug, Clone, Default)]
+pub struct Routes(Vec<Route>);
+
+impl Routes {
+    /// The routes in the order of the configuration.
+    pub fn new(routes: Vec<Route>) -> Self {
+        Self(routes)
+    }
+
+    /// The destinations that take an event of this source and type.
+    pub fn destinations(&self, source: &str, event_type: &str) -> Vec<Arc<str>> {
+        self.0
+            .iter()
+            .filter(|route| route.sources.iter().any(|name| **name == *source))
+            .filter(|route| route.types.is_empty() || route.types.iter().any(|pattern| pattern.matches(event_type)))
+            .map(|route| Arc::clone(&route.destination))
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pattern_takes_a_type_and_all_below_it() {
+        let cases = [
+            ("push", "push", true),
+            ("pull_request", "pull_request.opened", true),
+            ("pull_request.opened", "pull_request", false),
+            ("pull_request", "pull_request_review", false),
+            ("*", "push", true),
+            ("*", "", false),
+            ("invoice.*.done", "invoice.payment.done", true),
+            ("invoice.*.done", "invoice.payment.begun", false),
+            ("*.deleted", "customer.deleted", true),
+        ];
+        for (pattern, event_type, expected) in cases {
+            assert_eq!(TypePattern::parse(pattern).unwrap().matches(event_type), expected, "{pattern} {event_type}");
+        }
+    }
+
+    #[test]
+    fn a_pattern_that_matches_nothing_sensible_is_an_error() {
+        assert_eq!(TypePattern::parse(""), Err(PatternError::EmptySegment));
+        assert_eq!(TypePattern::parse("a..b"), Err(PatternError::EmptySegment));
+        assert_eq!(TypePattern::parse("invoice.pa*"), Err(PatternError::PartialWildcard));
+    }
+}

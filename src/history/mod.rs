@@ -1,0 +1,119 @@
+//! Questions about what happened, with answers in the shapes that the API and the command line show.
+
+mod cursor;
+mod view;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+pub use cursor::{Cursor, CursorError};
+pub use view::{AttemptView, DeliveryView, EventView, PageView, RejectionView};
+
+use crate::domain::{DeliveryId, EventKey};
+use crate::store::{self, DeliveryFilter, DeliveryRow, EventFilter, Order, RejectionFilter, Size, StoreError, StoredBody};
+
+/// The most rows of a page.
+pub const MAX_LIMIT: usize = 200;
+/// The rows of a page when none are asked for.
+pub const DEFAULT_LIMIT: usize = 50;
+
+/// Which part of a list is wanted.
+#[derive(Debug, Clone, Copy)]
+pub struct Paging {
+    /// Rows, at most [`MAX_LIMIT`].
+    pub limit: usize,
+    /// Where the page before ended.
+    pub cursor: Option<Cursor>,
+    /// The direction.
+    pub order: Order,
+}
+
+impl Default for Paging {
+    fn default() -> Self {
+        Self { limit: DEFAULT_LIMIT, cursor: None, order: Order::Newest }
+    }
+}
+
+/// Answers questions about what happened.
+#[derive(Clone)]
+pub struct History {
+    store: Arc<dyn store::History>,
+}
+
+impl History {
+    /// Answers from this store.
+    pub fn new(store: Arc<dyn store::History>) -> Self {
+        Self { store }
+    }
+
+    /// Events, without headers and attempts, with a cursor to the next page.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be read.
+    pub async fn events(&self, filter: EventFilter, paging: Paging) -> Result<PageView<EventView>, StoreError> {
+        let rows = self.store.events(filter, page(paging)).await?;
+        let mut deliveries: HashMap<i64, Vec<DeliveryRow>> = HashMap::new();
+        for delivery in self.store.deliveries_of(rows.iter().map(|row| row.seq).collect(), false).await? {
+            deliveries.entry(delivery.event_seq).or_default().push(delivery);
+        }
+        let views = rows.into_iter().map(|row| (row.seq, EventView::listed(deliveries.remove(&row.seq).unwrap_or_default(), row)));
+        Ok(PageView::cut(views.collect(), paging.limit))
+    }
+
+    /// One event with its headers, deliveries and attempts.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be read.
+    pub async fn event(&self, key: &EventKey) -> Result<Option<EventView>, StoreError> {
+        let Some(row) = self.store.event(key.clone()).await? else { return Ok(None) };
+        let deliveries = self.store.deliveries_of(vec![row.seq], true).await?;
+        Ok(Some(EventView::whole(deliveries, row)))
+    }
+
+    /// One event's raw body.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be read.
+    pub async fn body(&self, key: &EventKey) -> Result<Option<StoredBody>, StoreError> {
+        self.store.body(key.clone()).await
+    }
+
+    /// Deliveries, without attempts, with a cursor to the next page.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be read.
+    pub async fn deliveries(&self, filter: DeliveryFilter, paging: Paging) -> Result<PageView<DeliveryView>, StoreError> {
+        let rows = self.store.deliveries(filter, page(paging)).await?;
+        Ok(PageView::cut(rows.into_iter().map(|row| (row.id.0, DeliveryView::listed(row))).collect(), paging.limit))
+    }
+
+    /// One delivery with its attempts.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be read.
+    pub async fn delivery(&self, id: DeliveryId) -> Result<Option<DeliveryView>, StoreError> {
+        Ok(self.store.delivery(id).await?.map(DeliveryView::whole))
+    }
+
+    /// The rejection log, with a cursor to the next page.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be read.
+    pub async fn rejections(&self, filter: RejectionFilter, paging: Paging) -> Result<PageView<RejectionView>, StoreError> {
+        let rows = self.store.rejections(filter, page(paging)).await?;
+        Ok(PageView::cut(rows.into_iter().map(|row| (row.id, RejectionView::from(row))).collect(), paging.limit))
+    }
+
+    /// How large the store is on disk.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it cannot be told.
+    pub async fn size(&self) -> Result<Size, StoreError> {
+        self.store.size().await
+    }
+}
+
+/// One row more than asked for, which tells whether there is a next page.
+fn page(paging: Paging) -> store::Page {
+    store::Page { limit: paging.limit.min(MAX_LIMIT) + 1, after: paging.cursor.map(Cursor::row), order: paging.order }
+}

@@ -1,0 +1,210 @@
+//! The JSON shapes of events, deliveries and rejections: the same in the API, the command line and, later, the library.
+
+use serde::Serialize;
+
+use super::cursor::Cursor;
+use crate::domain::{Headers, Timestamp};
+use crate::store::{AttemptRow, DeliveryRow, EventRow, RejectionRow};
+
+/// A page of a list.
+#[derive(Debug, Serialize)]
+pub struct PageView<T> {
+    /// The rows.
+    pub data: Vec<T>,
+    /// Where the next page begins; `None` on the last.
+    pub next: Option<Cursor>,
+}
+
+impl<T> PageView<T> {
+    /// From up to `limit + 1` rows with their numbers: the row too many only tells that there is a next page.
+    pub(super) fn cut(mut rows: Vec<(i64, T)>, limit: usize) -> Self {
+        let more = rows.len() > limit;
+        rows.truncate(limit);
+        let next = rows.last().filter(|_| more).map(|(number, _)| Cursor::after(*number));
+        Self { data: rows.into_iter().map(|(_, view)| view).collect(), next }
+    }
+}
+
+/// An event.
+#[derive(Debug, Serialize)]
+pub struct EventView {
+    /// The source's name.
+    pub source: String,
+    /// The provider's name.
+    pub provider: String,
+    /// The sender's ID.
+    pub event_id: String,
+    /// The type; `None` when the sender names none.
+    pub r#type: Option<String>,
+    /// When it was received.
+    pub received_at: Timestamp,
+    /// `dead`, `failing`, `pending`, `delivered`, `cancelled` or `unrouted`.
+    pub status: &'static str,
+    /// How many duplicates came after it.
+    pub duplicates: u64,
+    /// When the last of them came.
+    pub last_duplicate_at: Option<Timestamp>,
+    /// The body's size in bytes.
+    pub size: u64,
+    /// The body's `Content-Type`.
+    pub content_type: Option<String>,
+    /// The sender's headers as `[name, value]`; left out of lists, `null` once pruned.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub headers: Option<Option<Headers>>,
+    /// How it was proved, by position: `secret:1`.
+    pub verified_by: String,
+    /// Its deliveries, oldest first.
+    pub deliveries: Vec<DeliveryView>,
+}
+
+impl EventView {
+    /// As in a list: no headers, no attempts.
+    pub(super) fn listed(deliveries: Vec<DeliveryRow>, row: EventRow) -> Self {
+        let deliveries = deliveries.into_iter().map(DeliveryView::listed).collect();
+        Self::new(row, None, deliveries)
+    }
+
+    /// Alone: with headers and attempts.
+    pub(super) fn whole(deliveries: Vec<DeliveryRow>, mut row: EventRow) -> Self {
+        let headers = row.headers.take();
+        let deliveries = deliveries.into_iter().map(DeliveryView::whole).collect();
+        Self::new(row, Some(headers), deliveries)
+    }
+
+    fn new(row: EventRow, headers: Option<Option<Headers>>, deliveries: Vec<DeliveryView>) -> Self {
+        Self {
+            source: row.key.source.to_string(),
+            provider: row.provider,
+            event_id: row.key.event_id.to_string(),
+            r#type: Some(row.event_type).filter(|name| !name.is_empty()),
+            received_at: row.received_at,
+            status: row.status.as_str(),
+            duplicates: row.duplicates,
+            last_duplicate_at: row.last_duplicate_at,
+            size: row.size,
+            content_type: row.content_type,
+            headers,
+            verified_by: row.verified_by,
+            deliveries,
+        }
+    }
+}
+
+/// A delivery.
+#[derive(Debug, Serialize)]
+pub struct DeliveryView {
+    /// Its ID.
+    pub id: String,
+    /// The source of its event.
+    pub source: String,
+    /// Its event's ID.
+    pub event_id: String,
+    /// The destination's name.
+    pub destination: String,
+    /// `pending`, `delivered`, `dead` or `cancelled`.
+    pub status: &'static str,
+    /// Attempts begun.
+    pub attempts: u32,
+    /// When the next attempt is due; `null` while one runs and after the end.
+    pub next_attempt_at: Option<Timestamp>,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// When it ended.
+    pub finished_at: Option<Timestamp>,
+    /// Whether an operator asked for it again.
+    pub replay: bool,
+    /// Why the last failed attempt failed.
+    pub last_error: Option<String>,
+    /// Its attempts, oldest first; left out of lists.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub history: Option<Vec<AttemptView>>,
+}
+
+impl DeliveryView {
+    /// As in a list: no attempts.
+    pub(super) fn listed(row: DeliveryRow) -> Self {
+        Self {
+            id: row.id.to_string(),
+            source: row.event.source.to_string(),
+            event_id: row.event.event_id.to_string(),
+            destination: row.destination,
+            status: row.status.as_str(),
+            attempts: row.attempts,
+            next_attempt_at: row.next_attempt_at,
+            created_at: row.created_at,
+            finished_at: row.finished_at,
+            replay: row.replay,
+            last_error: row.last_error,
+            history: None,
+        }
+    }
+
+    /// Alone: with attempts.
+    pub(super) fn whole(mut row: DeliveryRow) -> Self {
+        let history = std::mem::take(&mut row.history).into_iter().map(AttemptView::from).collect();
+        Self { history: Some(history), ..Self::listed(row) }
+    }
+}
+
+/// One attempt.
+#[derive(Debug, Serialize)]
+pub struct AttemptView {
+    /// The attempt's number, from 1.
+    pub attempt: u32,
+    /// When it began.
+    pub at: Timestamp,
+    /// How long it took.
+    pub duration_ms: u64,
+    /// The destination's HTTP status, when it gave one.
+    pub status_code: Option<u16>,
+    /// Why it failed, if it did.
+    pub error: Option<String>,
+    /// The beginning of the destination's answer; bytes that are not UTF-8 are replaced.
+    pub response: Option<String>,
+}
+
+impl From<AttemptRow> for AttemptView {
+    fn from(row: AttemptRow) -> Self {
+        Self {
+            attempt: row.number,
+            at: row.attempt.at,
+            duration_ms: u64::try_from(row.attempt.duration.as_millis()).unwrap_or(u64::MAX),
+            status_code: row.attempt.status_code,
+            error: row.attempt.error,
+            response: row.attempt.response.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()),
+        }
+    }
+}
+
+/// A refused request.
+#[derive(Debug, Serialize)]
+pub struct RejectionView {
+    /// Its ID.
+    pub id: String,
+    /// The source it was sent to.
+    pub source: String,
+    /// When it arrived.
+    pub received_at: Timestamp,
+    /// The refusal's code.
+    pub code: &'static str,
+    /// The explanation.
+    pub diagnosis: String,
+    /// `refused`; later verification may make it `accepted`.
+    pub status: &'static str,
+    /// The event it became, once accepted.
+    pub event_id: Option<String>,
+}
+
+impl From<RejectionRow> for RejectionView {
+    fn from(row: RejectionRow) -> Self {
+        Self {
+            id: row.id.to_string(),
+            source: row.source,
+            received_at: row.received_at,
+            code: row.code.as_str(),
+            diagnosis: row.diagnosis,
+            status: "refused",
+            event_id: None,
+        }
+    }
+}

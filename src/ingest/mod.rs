@@ -1,0 +1,179 @@
+//! The way in: verify, record, wake. Knows nothing of the HTTP server before it or the engine behind it.
+
+mod source;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use source::Source;
+
+use crate::domain::{Clock, Code, EventKey, Happening, NewRejection, Observer, RawRequest, Rejection, Reply, Routes, VerifiedEvent, Wake};
+use crate::store::{Inbox, Recorded, StoreError};
+use crate::verify::Judgement;
+
+/// How long a request waits for the store before it is told to come back: below every sender's time-out that matters.
+const COMMIT_DEADLINE: Duration = Duration::from_secs(5);
+/// What `Retry-After` says when the store cannot take a request now.
+const STORE_RETRY_AFTER: Duration = Duration::from_secs(5);
+
+/// What to answer a sender.
+#[derive(Debug)]
+#[must_use]
+pub enum Answer {
+    /// A verified event is committed: now, or before.
+    Event {
+        /// Its identity.
+        event: EventKey,
+        /// Whether this request was the first to bring it.
+        recorded: Recorded,
+    },
+    /// A handshake, which is no event.
+    Handshake(Reply),
+    /// A refusal.
+    Refused {
+        /// Why: all that the sender learns.
+        code: Code,
+        /// When to come back, for those that may.
+        retry_after: Option<Duration>,
+    },
+}
+
+/// The parts that ingest works with, put together by `app`.
+pub struct Parts {
+    /// Records what is verified.
+    pub inbox: Arc<dyn Inbox>,
+    /// Which destinations take an event.
+    pub routes: Routes,
+    /// Wakes dispatch.
+    pub wake: Arc<dyn Wake>,
+    /// Is told what happens.
+    pub observer: Arc<dyn Observer>,
+    /// The time against which timestamps are judged.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// The way in for all sources.
+pub struct Ingest {
+    sources: HashMap<Arc<str>, Source>,
+    parts: Parts,
+}
+
+impl Ingest {
+    /// The way in for these sources.
+    pub fn new(sources: Vec<Source>, parts: Parts) -> Self {
+        Self { sources: sources.into_iter().map(|source| (Arc::clone(&source.name), source)).collect(), parts }
+    }
+
+    /// The source of that name.
+    pub fn source(&self, name: &str) -> Option<&Source> {
+        self.sources.get(name)
+    }
+
+    /// The clock by which requests are stamped and judged.
+    pub fn clock(&self) -> &dyn Clock {
+        &*self.parts.clock
+    }
+
+    /// Whether the store could commit now.
+    ///
+    /// # Errors
+    /// The reason why not.
+    pub async fn ready(&self) -> Result<(), StoreError> {
+        tokio::time::timeout(COMMIT_DEADLINE, self.parts.inbox.ready()).await.unwrap_or_else(|_| Err(slow_store()))
+    }
+
+    /// Takes a request in: when it returns, whatever the answer claims is on disk.
+    pub async fn receive(&self, source: &Source, request: RawRequest) -> Answer {
+        match source.verifier.judge(&request, self.parts.clock.now()) {
+            Ok(Judgement::Handshake(reply)) => {
+                self.tell(&Happening::Handshake { source: &source.name });
+                Answer::Handshake(reply)
+            }
+            Ok(Judgement::Event(event)) => self.record(source, event).await,
+            Err(rejection) => self.refuse(source, request, rejection).await,
+        }
+    }
+
+    async fn record(&self, source: &Source, event: VerifiedEvent) -> Answer {
+        if let Err(wait) = source.admit() {
+            return self.turn_away(source, Code::RateLimited, Some(wait));
+        }
+        let key = event.key.clone();
+        let event_type = event.event_type.clone();
+        let destinations = self.parts.routes.destinations(&key.source, &event_type);
+        let recording = self.parts.inbox.record(event, destinations.clone());
+        let recorded = tokio::time::timeout(COMMIT_DEADLINE, recording).await.unwrap_or_else(|_| Err(slow_store()));
+        match recorded {
+            Ok(recorded) => {
+                self.committed(&key, &event_type, recorded, &destinations);
+                Answer::Event { event: key, recorded }
+            }
+            Err(StoreError::QueueFull) => self.turn_away(source, Code::QueueFull, Some(STORE_RETRY_AFTER)),
+            Err(error @ StoreError::Unavailable(_)) => {
+                self.tell(&Happening::StoreFailed { cause: &error.to_string() });
+                self.turn_away(source, Code::StoreUnavailable, Some(STORE_RETRY_AFTER))
+            }
+        }
+    }
+
+    fn committed(&self, event: &EventKey, event_type: &str, recorded: Recorded, destinations: &[Arc<str>]) {
+        match recorded {
+            Recorded::Fresh => {
+                self.parts.wake.wake(destinations);
+                self.tell(&Happening::Accepted { event, event_type, deliveries: destinations.len() });
+            }
+            Recorded::Duplicate => self.tell(&Happening::Duplicate { event }),
+        }
+    }
+
+    async fn refuse(&self, source: &Source, request: RawRequest, rejection: Rejection) -> Answer {
+        let code = rejection.code;
+        self.tell(&Happening::Refused { source: &source.name, code, diagnosis: &rejection.diagnosis });
+        if source.may_log_rejection() {
+            self.log_rejection(source, request, rejection).await;
+        } else {
+            self.tell(&Happening::RejectionDropped { source: &source.name });
+        }
+        Answer::Refused { code, retry_after: None }
+    }
+
+    /// Keeps a refused request. A refusal stands whether or not it could be kept, so trouble here is told and no more.
+    async fn log_rejection(&self, source: &Source, request: RawRequest, rejection: Rejection) {
+        let rejection = NewRejection {
+            source: Arc::clone(&source.name),
+            rejection,
+            headers: source.verifier.storable(&request.headers),
+            method: request.method,
+            subpath: request.subpath,
+            query: request.query,
+            body: request.body,
+            received_at: request.received_at,
+        };
+        let logging = self.parts.inbox.refuse(rejection);
+        let logged = tokio::time::timeout(COMMIT_DEADLINE, logging).await.unwrap_or_else(|_| Err(slow_store()));
+        match logged {
+            Ok(()) => {}
+            Err(StoreError::QueueFull) => self.tell(&Happening::RejectionDropped { source: &source.name }),
+            Err(error) => self.tell(&Happening::StoreFailed { cause: &error.to_string() }),
+        }
+    }
+
+    fn turn_away(&self, source: &Source, code: Code, retry_after: Option<Duration>) -> Answer {
+        self.tell(&Happening::Refused { source: &source.name, code, diagnosis: "" });
+        Answer::Refused { code, retry_after }
+    }
+
+    /// Tells that a request was refused before it got this far: too large, too slow, a method that is not taken.
+    pub fn refused_early(&self, source: &Source, code: Code) {
+        self.tell(&Happening::Refused { source: &source.name, code, diagnosis: "" });
+    }
+
+    fn tell(&self, happening: &Happening<'_>) {
+        self.parts.observer.happened(happening);
+    }
+}
+
+fn slow_store() -> StoreError {
+    StoreError::Unavailable(format!("no commit within {} s", COMMIT_DEADLINE.as_secs()))
+}

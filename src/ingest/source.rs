@@ -1,0 +1,48 @@
+//! A source as ingest sees it: its verifier and its limits.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+use governor::clock::{Clock as _, DefaultClock};
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+
+use crate::verify::Verifier;
+
+/// Rejections that one source may write in a burst, and then in each second: forged traffic must not become disk load.
+const REJECTION_WRITES: NonZeroU32 = NonZeroU32::new(50).unwrap();
+
+/// Where events come in.
+pub struct Source {
+    /// The name, which is also the URL's.
+    pub name: Arc<str>,
+    /// Judges its requests.
+    pub verifier: Verifier,
+    /// The largest body in bytes.
+    pub max_body: usize,
+    admission: Option<DefaultDirectRateLimiter>,
+    rejections: DefaultDirectRateLimiter,
+}
+
+impl Source {
+    /// A source that takes `rate` (count, in which time) verified requests, in a burst of at most `count`; `None` for
+    /// any number.
+    pub fn new(name: Arc<str>, verifier: Verifier, max_body: usize, rate: Option<(NonZeroU32, Duration)>) -> Self {
+        let admission = rate.and_then(|(count, per)| {
+            let quota = Quota::with_period(per / count.get())?.allow_burst(count);
+            Some(RateLimiter::direct(quota))
+        });
+        let rejections = RateLimiter::direct(Quota::per_second(REJECTION_WRITES));
+        Self { name, verifier, max_body, admission, rejections }
+    }
+
+    /// Takes one request's place under the rate limit, or says how long to wait for one.
+    pub(super) fn admit(&self) -> Result<(), Duration> {
+        let Some(limiter) = &self.admission else { return Ok(()) };
+        limiter.check().map_err(|refused| refused.wait_time_from(DefaultClock::default().now()))
+    }
+
+    pub(super) fn may_log_rejection(&self) -> bool {
+        self.rejections.check().is_ok()
+    }
+}

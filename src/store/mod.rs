@@ -1,0 +1,166 @@
+//! The store, seen by role: [`Inbox`] records, [`Outbox`] hands out and ends deliveries, [`History`] answers questions
+//! and forgets. Engines live in folders of their own and pass one contract suite; nothing here knows which is used.
+
+mod query;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+pub use query::{
+    AttemptRow, DeliveryFilter, DeliveryRow, EventFilter, EventRow, Order, Page, Prune, Pruned, RejectionFilter, RejectionRow, Size,
+    StoredBody,
+};
+
+use crate::domain::{Backlog, ClaimedDelivery, DeliveryId, EventKey, FinishedAttempt, Lease, NewRejection, Timestamp, VerifiedEvent};
+
+/// Why the store did not do what was asked.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum StoreError {
+    /// Too much is waiting to be committed: ask again shortly.
+    #[error("the store's queue is full")]
+    QueueFull,
+    /// The store cannot commit or be read now (locked, full, read-only, closed): nothing was acknowledged.
+    #[error("the store is unavailable: {0}")]
+    Unavailable(String),
+}
+
+/// What became of a verified event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub enum Recorded {
+    /// Seen for the first time: it and its deliveries are committed and synced.
+    Fresh,
+    /// Its identity was recorded before, and that record is committed and synced.
+    Duplicate,
+}
+
+/// Records what came in.
+#[async_trait]
+pub trait Inbox: Send + Sync {
+    /// Records the event with one delivery for each destination, all in one transaction, and returns after that
+    /// transaction is synced to disk. A duplicate is counted on the event instead.
+    ///
+    /// # Errors
+    /// [`StoreError::QueueFull`] at once when the queue's bound is reached; [`StoreError::Unavailable`] when the
+    /// transaction failed. After an error nothing of the call is in the store, or the event is there whole and a
+    /// repeated call finds a duplicate.
+    async fn record(&self, event: VerifiedEvent, destinations: Vec<Arc<str>>) -> Result<Recorded, StoreError>;
+
+    /// Adds to the rejection log; the oldest of the same source beyond its bounds go.
+    ///
+    /// # Errors
+    /// As [`Inbox::record`].
+    async fn refuse(&self, rejection: NewRejection) -> Result<(), StoreError>;
+
+    /// Whether the store could commit now: tries it.
+    ///
+    /// # Errors
+    /// The reason why not.
+    async fn ready(&self) -> Result<(), StoreError>;
+}
+
+/// What [`Outbox::claim`] found.
+#[derive(Debug, Clone, Default)]
+pub struct Claim {
+    /// The deliveries that are now the caller's, oldest due first.
+    pub deliveries: Vec<ClaimedDelivery>,
+    /// When the next delivery of this destination falls due, of those not claimed; `None` when nothing waits.
+    pub next_due: Option<Timestamp>,
+}
+
+/// Hands out deliveries under leases and takes their ends.
+#[async_trait]
+pub trait Outbox: Send + Sync {
+    /// Claims up to `limit` deliveries that are due at `now`, until `now + lease`: until then nobody else gets them.
+    /// The claim is committed before it returns; each claimed delivery's attempt number has grown by one.
+    ///
+    /// # Errors
+    /// [`StoreError`]; then nothing is claimed, or the leases run out by themselves.
+    async fn claim(&self, destination: &Arc<str>, limit: usize, now: Timestamp, lease: Duration) -> Result<Claim, StoreError>;
+
+    /// Commits the end of an attempt: the attempt into the history, the verdict into the delivery. Returns whether the
+    /// lease was still the current one; if not, nothing changed.
+    ///
+    /// # Errors
+    /// [`StoreError`]; safe to repeat.
+    async fn finish(&self, attempt: FinishedAttempt) -> Result<bool, StoreError>;
+
+    /// Hands claimed deliveries back unattempted or interrupted: they are due at `due`, and no failure is counted.
+    ///
+    /// # Errors
+    /// [`StoreError`]; then the leases run out by themselves.
+    async fn release(&self, leases: Vec<Lease>, due: Timestamp) -> Result<(), StoreError>;
+
+    /// Voids the leases of processes that have died, so that their deliveries are due at `now`. Returns how many.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn recover(&self, now: Timestamp) -> Result<u64, StoreError>;
+
+    /// What is unfinished, for each destination that has anything.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn backlog(&self) -> Result<Vec<Backlog>, StoreError>;
+}
+
+/// Answers questions about what happened, and forgets what is old.
+#[async_trait]
+pub trait History: Send + Sync {
+    /// Events by filter, at most `page.limit` of them, in the page's order.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn events(&self, filter: EventFilter, page: Page) -> Result<Vec<EventRow>, StoreError>;
+
+    /// One event with its headers; its deliveries and their attempts come by [`History::deliveries_of`].
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn event(&self, key: EventKey) -> Result<Option<EventRow>, StoreError>;
+
+    /// The deliveries of these events (by [`EventRow::seq`]), oldest first, with their attempts if asked for.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn deliveries_of(&self, events: Vec<i64>, attempts: bool) -> Result<Vec<DeliveryRow>, StoreError>;
+
+    /// One event's raw body; `None` for an unknown event or one whose payload has been pruned.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn body(&self, key: EventKey) -> Result<Option<StoredBody>, StoreError>;
+
+    /// Deliveries by filter, without attempts.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn deliveries(&self, filter: DeliveryFilter, page: Page) -> Result<Vec<DeliveryRow>, StoreError>;
+
+    /// One delivery with its attempts.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn delivery(&self, id: DeliveryId) -> Result<Option<DeliveryRow>, StoreError>;
+
+    /// The rejection log by filter.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn rejections(&self, filter: RejectionFilter, page: Page) -> Result<Vec<RejectionRow>, StoreError>;
+
+    /// Forgets one small chunk of what is older than the retention says; never anything with unfinished deliveries.
+    /// Call again until [`Pruned::nothing`].
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn prune(&self, prune: Prune) -> Result<Pruned, StoreError>;
+
+    /// How large the store is on disk.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn size(&self) -> Result<Size, StoreError>;
+}

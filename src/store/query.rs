@@ -1,0 +1,198 @@
+//! Questions to the store and the rows of its answers, the same for every engine.
+
+use bytes::Bytes;
+
+use crate::domain::{Attempt, Code, DeliveryId, DeliveryStatus, EventKey, EventStatus, Headers, Timestamp};
+
+/// Which way a list runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Order {
+    /// Newest first.
+    #[default]
+    Newest,
+    /// Oldest first.
+    Oldest,
+}
+
+/// A window into a list: at most `limit` rows strictly behind row number `after` in the given order.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Page {
+    /// The most rows to return.
+    pub limit: usize,
+    /// The `seq` of the last row already seen.
+    pub after: Option<i64>,
+    /// The direction.
+    pub order: Order,
+}
+
+/// Which events; every condition that is set must hold.
+#[derive(Debug, Clone, Default)]
+pub struct EventFilter {
+    /// Of this source.
+    pub source: Option<String>,
+    /// Of exactly this type.
+    pub event_type: Option<String>,
+    /// In this status.
+    pub status: Option<EventStatus>,
+    /// With this ID.
+    pub event_id: Option<String>,
+    /// Received at or after.
+    pub since: Option<Timestamp>,
+    /// Received before.
+    pub until: Option<Timestamp>,
+}
+
+/// Which deliveries; every condition that is set must hold.
+#[derive(Debug, Clone, Default)]
+pub struct DeliveryFilter {
+    /// In this status.
+    pub status: Option<DeliveryStatus>,
+    /// To this destination.
+    pub destination: Option<String>,
+    /// Of events of this source.
+    pub source: Option<String>,
+    /// Created at or after.
+    pub since: Option<Timestamp>,
+    /// Created before.
+    pub until: Option<Timestamp>,
+}
+
+/// Which rejections; every condition that is set must hold.
+#[derive(Debug, Clone, Default)]
+pub struct RejectionFilter {
+    /// Sent to this source.
+    pub source: Option<String>,
+    /// Refused with this code.
+    pub code: Option<Code>,
+    /// Received at or after.
+    pub since: Option<Timestamp>,
+    /// Received before.
+    pub until: Option<Timestamp>,
+}
+
+/// An event in a list, or alone.
+#[derive(Debug, Clone)]
+pub struct EventRow {
+    /// Its place in the store's order, ascending with arrival.
+    pub seq: i64,
+    /// The identity.
+    pub key: EventKey,
+    /// The provider's name.
+    pub provider: String,
+    /// The type; empty when the sender names none.
+    pub event_type: String,
+    /// When it was received.
+    pub received_at: Timestamp,
+    /// Where it stands.
+    pub status: EventStatus,
+    /// How many duplicates came after it.
+    pub duplicates: u64,
+    /// When the last of them came.
+    pub last_duplicate_at: Option<Timestamp>,
+    /// The body's size in bytes.
+    pub size: u64,
+    /// The body's `Content-Type`.
+    pub content_type: Option<String>,
+    /// How it was proved, by position: `secret:1`.
+    pub verified_by: String,
+    /// The sender's headers; `None` in lists and once the payload has been pruned.
+    pub headers: Option<Headers>,
+}
+
+/// A raw body.
+#[derive(Debug, Clone)]
+pub struct StoredBody {
+    /// Its `Content-Type` as the sender gave it.
+    pub content_type: Option<String>,
+    /// Its bytes.
+    pub bytes: Bytes,
+}
+
+/// A delivery in a list, or alone.
+#[derive(Debug, Clone)]
+pub struct DeliveryRow {
+    /// Its ID, ascending with creation.
+    pub id: DeliveryId,
+    /// The event it belongs to, by its place in the store's order.
+    pub event_seq: i64,
+    /// The event it belongs to.
+    pub event: EventKey,
+    /// The destination's name.
+    pub destination: String,
+    /// Where it stands.
+    pub status: DeliveryStatus,
+    /// Attempts begun.
+    pub attempts: u32,
+    /// When the next attempt is due; `None` while one runs and after the end.
+    pub next_attempt_at: Option<Timestamp>,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// When it ended.
+    pub finished_at: Option<Timestamp>,
+    /// Whether an operator asked for it again.
+    pub replay: bool,
+    /// Why the last failed attempt failed.
+    pub last_error: Option<String>,
+    /// Its attempts, oldest first; empty in lists.
+    pub history: Vec<AttemptRow>,
+}
+
+/// One attempt with its number.
+#[derive(Debug, Clone)]
+pub struct AttemptRow {
+    /// The attempt's number, from 1.
+    pub number: u32,
+    /// The attempt.
+    pub attempt: Attempt,
+}
+
+/// A refused request in the log.
+#[derive(Debug, Clone)]
+pub struct RejectionRow {
+    /// Its ID, ascending with arrival.
+    pub id: i64,
+    /// The source it was sent to.
+    pub source: String,
+    /// When it arrived.
+    pub received_at: Timestamp,
+    /// Why it was refused.
+    pub code: Code,
+    /// The explanation.
+    pub diagnosis: String,
+}
+
+/// What to forget.
+#[derive(Debug, Clone, Copy)]
+pub struct Prune {
+    /// Payloads (headers, bodies) and attempts of events received before this.
+    pub bodies_before: Timestamp,
+    /// Events received before this, wholly: a later duplicate is a new event again.
+    pub ids_before: Timestamp,
+    /// The most rows to touch in this chunk.
+    pub chunk: usize,
+}
+
+/// What one chunk of pruning removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Pruned {
+    /// Payloads removed.
+    pub payloads: u64,
+    /// Events removed wholly.
+    pub events: u64,
+}
+
+impl Pruned {
+    /// Whether nothing was left to remove.
+    pub fn nothing(self) -> bool {
+        self == Self::default()
+    }
+}
+
+/// The store's size on disk, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Size {
+    /// The database.
+    pub database: u64,
+    /// Its write-ahead log.
+    pub wal: u64,
+}
