@@ -8,4 +8,5 @@ pub mod deliver;
 pub mod domain;
 pub mod history;
 pub mod net;
+pub mod provider;
 pub mod store;
