@@ -6,7 +6,10 @@
 
 pub mod deliver;
 pub mod domain;
+pub mod fixture;
 pub mod history;
+pub mod ingest;
 pub mod net;
 pub mod provider;
 pub mod store;
+pub mod verify;
