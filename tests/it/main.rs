@@ -1,1 +1,4 @@
 //! The integration tests: one binary, a file per feature.
+
+#[path = "../architecture.rs"]
+mod architecture;
