@@ -1,4 +1,6 @@
 //! The integration tests: one binary, a file per feature.
 
+#[path = "../architecture.rs"]
+mod architecture;
 mod fixtures;
 mod vectors;
