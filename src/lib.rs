@@ -4,6 +4,7 @@
 //! [`domain::RawRequest`] → [`domain::VerifiedEvent`] → [`store::Recorded`] → [`domain::ClaimedDelivery`] →
 //! [`domain::Attempt`].
 
+pub mod config;
 pub mod deliver;
 pub mod domain;
 pub mod fixture;

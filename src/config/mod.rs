@@ -1,6 +1,10 @@
 //! Configuration in two stages: as written (`file`), and resolved ([`Config`]), which is all that the program sees. What
 //! is wrong is found between the two and names file, line, key and the nearest allowed value.
 
+mod error;
+mod flags;
+mod load;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -11,6 +15,10 @@ use secrecy::SecretString;
 
 use crate::domain::TypePattern;
 use crate::provider::{Provider, Table};
+
+pub use error::{ConfigError, Problem};
+pub use flags::{Overrides, SourceFlag, SourceFlagError};
+pub use load::Env;
 
 /// Everything the program needs to know to run, checked.
 #[derive(Debug, Clone)]
