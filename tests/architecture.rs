@@ -429,7 +429,7 @@ mod rules {
             ("use crate::store::sqlite;", "src/cli/events.rs", "src/app/mod.rs"),
             ("use actix_web::web;", "src/cli/serve.rs", "src/http/mod.rs"),
             ("#[actix_rt::main]", "src/main.rs", "src/app.rs"),
-            ("fn f() { secret.expose_secret() }", "src/config/mod.rs", "src/http/token.rs"),
+            ("fn f() { secret.expose_secret() }", "src/domain/mod.rs", "src/http/token.rs"),
         ];
         for (text, outside, home) in cases {
             let text = format!("\n{text}");

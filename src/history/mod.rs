@@ -9,8 +9,8 @@ use std::sync::Arc;
 pub use cursor::{Cursor, CursorError};
 pub use view::{AttemptView, DeliveryView, EventView, PageView, RejectionView};
 
-use crate::domain::{DeliveryId, EventKey};
-use crate::store::{self, DeliveryFilter, DeliveryRow, EventFilter, Order, RejectionFilter, Size, StoreError, StoredBody};
+use crate::domain::{Backlog, DeliveryId, EventKey};
+use crate::store::{self, DeliveryFilter, DeliveryRow, EventFilter, Order, Prune, Pruned, RejectionFilter, Size, StoreError, StoredBody};
 
 /// The most rows of a page.
 pub const MAX_LIMIT: usize = 200;
@@ -104,7 +104,23 @@ impl History {
         Ok(PageView::cut(rows.into_iter().map(|row| (row.id, RejectionView::from(row))).collect(), paging.limit))
     }
 
-    /// How large the store is on disk.
+    /// What is unfinished, for each destination that has anything.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be read.
+    pub async fn backlog(&self) -> Result<Vec<Backlog>, StoreError> {
+        self.store.backlog().await
+    }
+
+    /// Forgets one small chunk of what is old; call again until [`Pruned::nothing`].
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot commit.
+    pub async fn prune(&self, prune: Prune) -> Result<Pruned, StoreError> {
+        self.store.prune(prune).await
+    }
+
+    /// How large the store is on disk, and how much waits to be committed.
     ///
     /// # Errors
     /// [`StoreError`] when it cannot be told.
