@@ -90,7 +90,7 @@ fn causes<'a>(error: &'a reqwest::Error) -> impl Iterator<Item = Cause<'a>> {
 type Cause<'a> = &'a (dyn Error + 'static);
 
 fn innermost(error: &reqwest::Error) -> String {
-    causes(error).last().map_or_else(|| "unknown cause".to_owned(), |cause| one_line(cause))
+    causes(error).last().map_or_else(|| "unknown cause".to_owned(), one_line)
 }
 
 fn one_line(error: &dyn Error) -> String {

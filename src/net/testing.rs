@@ -80,6 +80,12 @@ impl Server {
         }
     }
 
+    /// Stops listening, so that connections are refused from then on.
+    pub(crate) async fn stop(mut self) {
+        self.task.abort();
+        (&mut self.task).await.ok();
+    }
+
     pub(crate) fn connections(&self) -> usize {
         *self.seen.connections.lock().unwrap()
     }
