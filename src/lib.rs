@@ -5,6 +5,7 @@
 //! [`domain::Attempt`].
 
 pub mod deliver;
+pub mod dispatch;
 pub mod domain;
 pub mod history;
 pub mod net;
