@@ -26,7 +26,7 @@ const SHORTEST_WAIT: Duration = Duration::from_millis(5);
 const UNCOMMITTED: usize = 64;
 
 /// How long handing back leases may take when the process stops.
-const RELEASE_TIMEOUT: Duration = Duration::from_secs(2);
+const RELEASE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// One destination's lane.
 pub(super) struct Lane {
