@@ -6,6 +6,7 @@
 
 pub mod config;
 pub mod deliver;
+pub mod dispatch;
 pub mod domain;
 pub mod fixture;
 pub mod history;
