@@ -4,6 +4,8 @@
 //! [`domain::RawRequest`] → [`domain::VerifiedEvent`] → [`store::Recorded`] → [`domain::ClaimedDelivery`] →
 //! [`domain::Attempt`].
 
+pub mod app;
+pub mod cli;
 pub mod config;
 pub mod deliver;
 pub mod dispatch;

@@ -60,6 +60,26 @@ impl History {
         Ok(PageView::cut(views.collect(), paging.limit))
     }
 
+    /// Where the list of events that match ends now, to follow it from there with [`History::events_after`].
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be read.
+    pub async fn end(&self, filter: EventFilter) -> Result<Cursor, StoreError> {
+        let newest = self.store.events(filter, store::Page { limit: 1, after: None, order: Order::Newest }).await?;
+        Ok(Cursor::after(newest.first().map_or(0, |row| row.seq)))
+    }
+
+    /// The events behind the cursor, oldest first, and the cursor behind them.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be read.
+    pub async fn events_after(&self, filter: EventFilter, cursor: Cursor) -> Result<(Vec<EventView>, Cursor), StoreError> {
+        let page = store::Page { limit: MAX_LIMIT, after: Some(cursor.row()), order: Order::Oldest };
+        let rows = self.store.events(filter, page).await?;
+        let end = rows.last().map_or(cursor, |row| Cursor::after(row.seq));
+        Ok((rows.into_iter().map(|row| EventView::listed(Vec::new(), row)).collect(), end))
+    }
+
     /// One event with its headers, deliveries and attempts.
     ///
     /// # Errors

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use actix_web::http::Method;
+use actix_web::http::{ConnectionType, Method};
 use actix_web::http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
+use tokio_util::sync::CancellationToken;
 
 use super::problem::Problem;
 use super::{body, ops};
@@ -20,6 +21,8 @@ use crate::store::Recorded;
 pub(super) struct Public {
     pub(super) ingest: Arc<Ingest>,
     pub(super) limits: Limits,
+    /// Cancelled when the program stops: connections are then closed after their answer.
+    pub(super) closing: CancellationToken,
 }
 
 /// Every request to the public listener.
@@ -31,7 +34,7 @@ pub(super) async fn entry(request: HttpRequest, payload: Payload, public: Data<P
     let Some(below) = path.strip_prefix("/hooks/") else { return Problem::new(Code::NotFound).response() };
     let (name, subpath) = below.find('/').map_or((below, ""), |slash| below.split_at(slash));
     let Some(source) = public.ingest.source(name) else { return Problem::new(Code::SourceUnknown).response() };
-    match raw_request(&request, payload, subpath, source, &public).await {
+    let mut response = match raw_request(&request, payload, subpath, source, &public).await {
         Ok(raw) => {
             let arrived = Instant::now();
             let answer = public.ingest.receive(source, raw).await;
@@ -43,7 +46,11 @@ pub(super) async fn entry(request: HttpRequest, payload: Payload, public: Data<P
             public.ingest.refused_early(source, problem.0);
             problem.1.response()
         }
+    };
+    if public.closing.is_cancelled() {
+        response.head_mut().set_connection_type(ConnectionType::Close);
     }
+    response
 }
 
 async fn raw_request(

@@ -12,6 +12,7 @@ use actix_web::web::{Data, get, resource, route};
 use actix_web::{App, HttpServer};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_util::sync::CancellationToken;
 
 use super::access::{self, Access};
 use super::ops::{self, Ops};
@@ -28,7 +29,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(75);
 /// How long a TLS handshake or the wait for a client to close may take.
 const CONNECTION_STEP: Duration = Duration::from_secs(5);
 /// How long requests in flight may take to end at a shutdown.
-const SHUTDOWN_SECONDS: u64 = 8;
+const SHUTDOWN_SECONDS: u64 = 5;
 /// The most connections to the admin listener.
 const ADMIN_CONNECTIONS: usize = 1_000;
 
@@ -53,6 +54,8 @@ pub struct PublicParts {
     pub workers: usize,
     /// The certificate, when it speaks TLS itself.
     pub tls: Option<Tls>,
+    /// Cancelled when the program stops: connections are then closed after their answer.
+    pub closing: CancellationToken,
 }
 
 /// What the admin listener works with.
@@ -103,7 +106,7 @@ impl Listener {
 /// [`ListenError`] when the address or the certificate cannot be used.
 pub fn public(address: SocketAddr, parts: PublicParts) -> Result<Listener, ListenError> {
     let limits = parts.limits;
-    let public = Data::new(Public { ingest: parts.ingest, limits });
+    let public = Data::new(Public { ingest: parts.ingest, limits, closing: parts.closing });
     let socket = bind(address)?;
     let bound = socket.local_addr().map_err(|error| ListenError::Bind(address, error))?;
     let server = HttpServer::new(move || App::new().app_data(public.clone()).default_service(route().to(receive::entry)))

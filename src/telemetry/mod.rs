@@ -3,6 +3,8 @@
 mod log;
 mod metrics;
 
+use std::sync::Arc;
+
 use tracing::{debug, info, warn};
 
 pub use log::{Format, init};
@@ -91,6 +93,25 @@ impl Observer for Telemetry {
             }
             Happening::StoreFailed { cause } => warn!(cause, "the store failed"),
             Happening::Attempted(end) => self.attempted(end),
+        }
+    }
+}
+
+/// Tells the first observer, and the second if there is one.
+pub struct Tee(Arc<dyn Observer>, Option<Arc<dyn Observer>>);
+
+impl Tee {
+    /// Both are told everything, in this order.
+    pub fn new(first: Arc<dyn Observer>, second: Option<Arc<dyn Observer>>) -> Self {
+        Self(first, second)
+    }
+}
+
+impl Observer for Tee {
+    fn happened(&self, happening: &Happening<'_>) {
+        self.0.happened(happening);
+        if let Some(second) = &self.1 {
+            second.happened(happening);
         }
     }
 }

@@ -1,0 +1,77 @@
+//! `onceward serve`
+
+use std::process::ExitCode;
+
+use clap::{Args, ValueEnum};
+use tokio_util::sync::CancellationToken;
+
+use super::output;
+use super::settings::Settings;
+use crate::app::App;
+use crate::config::Config;
+use crate::telemetry::{self, Format};
+
+/// Receive and deliver.
+#[derive(Args)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    settings: Settings,
+    /// The form of log lines on standard error; RUST_LOG filters them
+    #[arg(long, value_enum, default_value_t = LogFormat::Text, env = "ONCEWARD_LOG_FORMAT")]
+    log_format: LogFormat,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum LogFormat {
+    Text,
+    Json,
+}
+
+pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let config = arguments.settings.load()?;
+    let format = match arguments.log_format {
+        LogFormat::Text => Format::Text,
+        LogFormat::Json => Format::Json,
+    };
+    telemetry::init(format, &std::env::var("RUST_LOG").unwrap_or_default());
+    super::runtime()?.block_on(serve(&config))
+}
+
+async fn serve(config: &Config) -> anyhow::Result<ExitCode> {
+    let app = App::start(config).await?;
+    for warning in config.warnings() {
+        tracing::warn!("{warning}");
+    }
+    announce(&app, config)?;
+    let shutdown = CancellationToken::new();
+    stop_on_signals(&shutdown)?;
+    app.run(shutdown).await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Says where to point senders at. For people; programs ask `/healthz`.
+fn announce(app: &App, config: &Config) -> std::io::Result<()> {
+    let scheme = if config.tls.is_some() { "https" } else { "http" };
+    let own = format!("{scheme}://{}", app.public_address());
+    let base = config.public_url.as_ref().map_or(own.clone(), |url| url.as_str().trim_end_matches('/').to_owned());
+    output::line(format!("onceward {} receives on {own}, API on http://{}", env!("CARGO_PKG_VERSION"), app.admin_address()))?;
+    for source in &config.sources {
+        output::line(format!("  {} ({}): {base}/hooks/{}", source.name, source.provider.title(), source.name))?;
+    }
+    Ok(())
+}
+
+/// Cancels the token at SIGINT or SIGTERM.
+pub(super) fn stop_on_signals(shutdown: &CancellationToken) -> std::io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let shutdown = shutdown.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        shutdown.cancel();
+    });
+    Ok(())
+}
