@@ -1,0 +1,31 @@
+//! The table of senders: the built-in rows and the file's own.
+
+use std::collections::BTreeMap;
+
+use super::values::{NAME_RULE, is_name};
+use crate::config::report::Report;
+use crate::provider::{Provider, Row, Table};
+
+/// The built-in table with the file's rows added.
+pub(super) fn table(rows: BTreeMap<String, Row>, report: &mut Report) -> Table {
+    let mut table = Table::builtin();
+    for (name, row) in super::in_order("providers", rows, report) {
+        let mut keys = report.table("providers");
+        if !is_name(&name) {
+            keys.problem(&name, NAME_RULE);
+            continue;
+        }
+        if table.get(&name).is_some() {
+            keys.problem(&name, "is a built-in provider; give your own row another name and let the source's `provider` say it");
+            continue;
+        }
+        match Provider::compile(&name, row) {
+            Ok(provider) => table.add(provider),
+            Err(error) => {
+                let path = format!("{}.{}", keys.path(&name), error.key);
+                report.problem(&path, error.message);
+            }
+        }
+    }
+    table
+}
