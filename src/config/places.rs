@@ -100,6 +100,11 @@ impl Places {
         Spot { file: self.file.clone(), line: None, key: path.into() }
     }
 
+    /// Whether the file or a flag gives `path`.
+    pub(super) fn knows(&self, path: &str) -> bool {
+        self.places.contains_key(path) || self.flags.contains_key(path)
+    }
+
     /// The line, from 1, of a byte of the text.
     pub(super) fn line(&self, offset: usize) -> usize {
         self.line_ends.partition_point(|end| *end < offset) + 1
@@ -110,7 +115,7 @@ impl Places {
         self.places.get(path).map_or(usize::MAX, |place| place.key.start)
     }
 
-    /// The place whose key (`Ok`) or value (`Err`) is at `span`. Where several share a span the deepest is meant.
+    /// The place whose key, or else whose value, is at `span`. Where several share a span the deepest is meant.
     pub(super) fn at(&self, span: &Range<usize>, by_key: bool) -> Option<(&str, &Place)> {
         let matching = self.places.iter().filter(|(_, place)| if by_key { place.key == *span } else { place.value == *span });
         matching.max_by_key(|(_, place)| place.steps.len()).map(|(path, place)| (path.as_str(), place))

@@ -51,7 +51,10 @@ fn expand_table(table: &mut DeTable<'_>, path: &str, env: Env<'_>, report: &mut 
 fn expand_value(value: &mut DeValue<'_>, path: &str, env: Env<'_>, report: &mut Report) {
     match value {
         DeValue::String(text) if text.contains("${") => match expand(text, env) {
-            Ok(expanded) => *text = Cow::Owned(expanded),
+            Ok(expanded) => {
+                *text = Cow::Owned(expanded);
+                report.note_expanded(path);
+            }
             Err(error) => report.problem(path, error),
         },
         DeValue::Array(items) => {
@@ -136,23 +139,18 @@ fn form_message(message: &str, found: &str) -> String {
 }
 
 /// Removes what `steps` lead to; an item of a list goes together with its list, whose other items would move otherwise.
-fn remove(tree: &mut DeTable<'_>, steps: &[Step]) -> bool {
-    let Some(last) = steps.iter().rposition(|step| matches!(step, Step::Key(_))) else { return false };
-    let (way, Step::Key(key)) = (&steps[..last], &steps[last]) else { return false };
-    let mut table = tree;
-    let mut way = way.iter();
-    while let Some(step) = way.next() {
-        let Step::Key(name) = step else { return false };
-        let Some(mut value) = table.get_mut(name.as_str()).map(Spanned::get_mut) else { return false };
-        let mut rest = way.clone();
-        while let Some(Step::Item(at)) = rest.next() {
-            way.next();
-            let DeValue::Array(items) = value else { return false };
-            let Some(item) = items.iter_mut().nth(*at) else { return false };
-            value = item.get_mut();
-        }
-        let DeValue::Table(below) = value else { return false };
-        table = below;
+fn remove(table: &mut DeTable<'_>, steps: &[Step]) -> bool {
+    let [Step::Key(key), rest @ ..] = steps else { return false };
+    if rest.iter().all(|step| matches!(step, Step::Item(_))) {
+        return table.remove(key.as_str()).is_some();
     }
-    table.remove(key.as_str()).is_some()
+    table.get_mut(key.as_str()).is_some_and(|value| remove_below(value.get_mut(), rest))
+}
+
+fn remove_below(value: &mut DeValue<'_>, steps: &[Step]) -> bool {
+    match (value, steps) {
+        (DeValue::Table(table), steps) => remove(table, steps),
+        (DeValue::Array(items), [Step::Item(at), rest @ ..]) => items.get_mut(*at).is_some_and(|item| remove_below(item.get_mut(), rest)),
+        _ => false,
+    }
 }

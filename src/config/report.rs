@@ -17,11 +17,13 @@ pub(super) struct Report {
     reported: BTreeSet<String>,
     /// Tables with a key that could not be read: what is missing there may be that key.
     incomplete: BTreeSet<String>,
+    /// Keys whose value came out of a variable, which is where secrets live.
+    expanded: BTreeSet<String>,
 }
 
 impl Report {
     pub(super) fn new(places: Places) -> Self {
-        Self { places, problems: Vec::new(), reported: BTreeSet::new(), incomplete: BTreeSet::new() }
+        Self { places, problems: Vec::new(), reported: BTreeSet::new(), incomplete: BTreeSet::new(), expanded: BTreeSet::new() }
     }
 
     /// Something is wrong at `path`; left out when it follows from what was already said.
@@ -47,6 +49,21 @@ impl Report {
         }
     }
 
+    /// The value of `path` came out of a variable: it may be a secret in the wrong place.
+    pub(super) fn note_expanded(&mut self, path: &str) {
+        self.expanded.insert(path.to_owned());
+    }
+
+    /// A value for a message, unless it came out of a variable.
+    pub(super) fn quoted(&self, path: &str, value: &str) -> String {
+        if self.expanded.contains(path) { "(the variable's value)".to_owned() } else { format!("\"{value}\"") }
+    }
+
+    /// Whether something in the table `path` came out of a variable.
+    pub(super) fn is_expanded_within(&self, path: &str) -> bool {
+        self.expanded.iter().any(|key| is_below(key, path))
+    }
+
     /// Whether something was already said about `path` or what holds it.
     pub(super) fn covers(&self, path: &str) -> bool {
         let mut at = Some(path);
@@ -61,8 +78,7 @@ impl Report {
 
     /// Whether something was already said about `path`, what holds it or what it holds.
     pub(super) fn concerns(&self, path: &str) -> bool {
-        let below = |key: &String| key.strip_prefix(path).is_some_and(|rest| rest.starts_with(['.', '[']));
-        self.covers(path) || self.reported.iter().any(below)
+        self.covers(path) || self.reported.iter().any(|key| is_below(key, path))
     }
 
     /// The error, if anything is wrong.
@@ -75,6 +91,10 @@ impl Report {
     pub(super) fn table(&mut self, path: impl Into<String>) -> Keys<'_> {
         Keys { report: self, path: path.into() }
     }
+}
+
+fn is_below(key: &str, path: &str) -> bool {
+    key.strip_prefix(path).is_some_and(|rest| rest.starts_with(['.', '[']))
 }
 
 /// A size in the largest unit that shows it whole: `10MiB`.

@@ -49,7 +49,7 @@ pub(super) fn resolve(written: File, mut report: Report) -> Result<Config, Confi
         destinations,
         providers: Arc::new(providers),
     };
-    queue_holds_every_body(&config, top.below("limits"));
+    queue_holds_every_body(&config, &mut report);
     report.into_error().map_or(Ok(config), Err)
 }
 
@@ -111,7 +111,9 @@ fn admin(written: file::Admin, public: SocketAddr, mut keys: Keys<'_>) -> Admin 
     let listen = address(&mut keys, "listen", written.listen.as_deref(), ADMIN_LISTEN);
     let same_ip = listen.ip() == public.ip() || listen.ip().is_unspecified() || public.ip().is_unspecified();
     if listen.port() == public.port() && listen.port() != 0 && same_ip {
-        keys.problem("listen", format!("takes the same port as `listen` = \"{public}\": the admin listener needs its own"));
+        let path = if keys.report.places.knows(&keys.path("listen")) { keys.path("listen") } else { "listen".to_owned() };
+        let message = format!("admin.listen = \"{listen}\" and listen = \"{public}\" take the same port: each needs its own");
+        keys.report.problem(&path, message);
     }
     let given = written.token.is_some();
     let token = written.token.map(|secret| secret.0).filter(|token| !token.expose_secret().is_empty());
@@ -151,11 +153,16 @@ fn limits(written: &file::Limits, mut keys: Keys<'_>) -> Limits {
 }
 
 /// A body that the queue can never hold could never be taken.
-fn queue_holds_every_body(config: &Config, mut keys: Keys<'_>) {
+fn queue_holds_every_body(config: &Config, report: &mut Report) {
     let Some(largest) = config.sources.iter().max_by_key(|source| source.max_body) else { return };
     if largest.max_body > config.limits.queue_bytes {
-        let (name, size) = (&largest.name, print_size(largest.max_body));
-        keys.problem("queue_bytes", format!("must be at least the largest body: source {name} takes {size}"));
+        let queue = "limits.queue_bytes".to_owned();
+        let path = if report.places.knows(&queue) { queue } else { format!("sources.{}.max_body", largest.name) };
+        let (body, queue) = (print_size(largest.max_body), print_size(config.limits.queue_bytes));
+        report.problem(
+            &path,
+            format!("source {} takes bodies of {body}, and limits.queue_bytes = \"{queue}\" holds none of that size", largest.name),
+        );
     }
 }
 

@@ -8,6 +8,8 @@ use secrecy::ExposeSecret;
 
 use super::*;
 
+mod wrong;
+
 const SECRET: &str = "whsec_very-secret-value";
 
 fn env(name: &str) -> Option<String> {
@@ -123,123 +125,201 @@ signature = { header = "X-Acme-Signature", prefix = "sha256=" }
 
 const STRIPE: &str = "[sources.stripe]\nprovider = \"stripe\"\nsecret = \"s\"\n";
 
-/// A configuration with what is said about it: line, key, part of the message.
-type Wrong = (&'static str, usize, &'static str, &'static str);
-
-const WRONG_FORM: &[Wrong] = &[
-    ("listen = \"a", 1, "", "not TOML"),
-    ("workers = 1\nworkers = 2", 2, "", "duplicate key"),
-    ("\nlisen = \"127.0.0.1:1\"", 2, "lisen", "unknown key; did you mean \"listen\"?"),
-    ("[sources.a]\nprovider = \"stripe\"\nsecert = \"x\"", 3, "sources.a.secert", "did you mean \"secret\"?"),
-    ("[admin]\nport = 1", 2, "admin.port", "unknown key; allowed: listen, token"),
-    ("[sorces.a]\nprovider = \"stripe\"", 1, "sorces", "did you mean \"sources\"?"),
-    ("[destinations.d.retry]\nattemps = 1", 2, "destinations.d.retry.attemps", "did you mean \"attempts\"?"),
-    ("workers = \"two\"", 1, "workers", "expected a whole number, found a string"),
-    ("listen = 8080", 1, "listen", "expected a string, found an integer"),
-    ("sources = 5", 1, "sources", "expected a table, found an integer"),
-    ("[sources.a]\nsecrets = \"whsec_very-secret-value\"", 2, "sources.a.secrets", "expected a list, found a string"),
-    ("[sources.a]\nsecrets = [\"x\",\n 5]", 3, "sources.a.secrets[1]", "expected a string, found an integer"),
-    ("[destinations.d]\nappend_path = \"yes\"", 2, "destinations.d.append_path", "expected true or false, found a string"),
-    ("database = \"sqlite:${UNSET}\"", 1, "database", "the variable UNSET is not set"),
-    ("[sources.a]\nsecrets = [\n\"a\",\n\"${UNSET}\"]", 4, "sources.a.secrets[1]", "the variable UNSET is not set"),
-    ("[sources.a]\nsecret = \"a${b\"", 2, "sources.a.secret", "without \"}\""),
-    ("[destinations.d]\nexec = [\"./a\"]", 2, "destinations.d.exec", "this version does not support it yet"),
-    ("[destinations.d]\nrate_limit = \"1/s\"", 2, "destinations.d.rate_limit", "this version does not support it yet"),
-    ("[destinations.d.circuit]\nfailures = 1", 1, "destinations.d.circuit", "this version does not support it yet"),
-    ("[sources.a]\nschedule = \"0 2 * * *\"", 2, "sources.a.schedule", "this version does not support it yet"),
-    ("[sources.a]\nreplay_guard = \"drop\"", 2, "sources.a.replay_guard", "this version does not support it yet"),
-    ("[providers.a]\nsignature = { hedaer = \"X\" }", 2, "providers.a.signature.hedaer", "did you mean \"header\"?"),
-    ("[providers.a]\ntitle = \"A\"", 1, "providers.a", "needs the key `signature`"),
-    ("[providers.a]\nsignature = 5", 2, "providers.a.signature", "expected a signature table, or a list of them"),
-];
-
-const WRONG_TOP: &[Wrong] = &[
-    ("listen = \"localhost:8080\"", 1, "listen", "write IP:PORT"),
-    ("tls = { cert = \"c.pem\" }", 1, "tls.key", "is missing"),
-    ("[tls]\ncert = \"\"\nkey = \"k\"", 2, "tls.cert", "is empty"),
-    ("database = \"postgres://h/d\"", 1, "database", "does not support PostgreSQL yet"),
-    ("database = \"mysql://h/d\"", 1, "database", "write \"sqlite:PATH\""),
-    ("database = \"sqlite::memory:\"", 1, "database", "must be the path of a file"),
-    ("public_url = \"hooks.example.com\"", 1, "public_url", "not a URL"),
-    ("public_url = \"https://h/?a=b\"", 1, "public_url", "no \"?\""),
-    ("workers = 0", 1, "workers", "must be 1 to 1024"),
-    ("workers = -1", 1, "workers", "must be 1 to 1024"),
-    ("[admin]\nlisten = \"127.0.0.1:8080\"", 2, "admin.listen", "takes the same port"),
-    ("listen = \"0.0.0.0:8081\"", 1, "admin.listen", "takes the same port"),
-    ("[admin]\nlisten = \"0.0.0.0:8081\"", 1, "admin.token", "is missing: it is required"),
-    ("[admin]\nlisten = \"0.0.0.0:8081\"\ntoken = \"${EMPTY}\"", 3, "admin.token", "is empty: it is required"),
-    ("[admin]\ntoken = \"${BLANK}\"", 2, "admin.token", "is blank"),
-    ("[retention]\nbodies = \"thirty days\"", 2, "retention.bodies", "not a duration"),
-    ("[retention]\nbodies = \"2d\"\nids = \"1d\"", 3, "retention.ids", "at least bodies = \"2d\""),
-    ("[retention]\nbodies = \"500d\"", 2, "retention.bodies", "ids = \"400d\" must be at least"),
-    ("[limits]\nbody_timeout = \"0s\"", 2, "limits.body_timeout", "must be more than zero"),
-    ("[limits]\nheaders = \"64\"", 2, "limits.headers", "not a size"),
-    ("[limits]\nheaders = \"1GiB\"", 2, "limits.headers", "must be 1B to 1MiB"),
-    ("[limits]\nrejections = -1", 2, "limits.rejections", "must be 0 to 1000000"),
-    ("[providers.stripe]\nsignature = { header = \"X\" }", 1, "providers.stripe", "is a built-in provider"),
-    ("[providers.\"A B\"]\nsignature = { header = \"X\" }", 1, "providers.\"A B\"", "a name is 1 to 64"),
-    ("[providers.a]\nsignature = { header = \"X\", encoding = \"b32\" }", 2, "providers.a.signature.encoding", "hex, base64"),
-    ("[providers.a]\n\n[providers.a.signature]\nheader = \"X\"\n[providers.a.timestamp]\nfrom = \"clock\"", 6, "providers.a.timestamp.from", "no place"),
-];
-
-const WRONG_SOURCE: &[Wrong] = &[
-    ("[sources.a]\nprovider = \"strip\"\nsecret = \"s\"", 2, "sources.a.provider", "unknown provider \"strip\"; did you mean \"stripe\"?"),
-    ("[sources.a]\nprovider = \"zzzzzz\"\nsecret = \"s\"", 2, "sources.a.provider", "allowed: gitea, github"),
-    ("[sources.a]\nsecret = \"s\"", 1, "sources.a.provider", "is missing: name the sender"),
-    ("[sources.a]\nprovider = \"idempotency-key\"", 2, "sources.a.provider", "does not support \"idempotency-key\" yet"),
-    ("[sources.\"A b\"]\nprovider = \"stripe\"", 1, "sources.\"A b\"", "a name is 1 to 64"),
-    ("[sources.a]\nprovider = \"stripe\"", 1, "sources.a.secret", "is missing; for Stripe: the endpoint's signing secret"),
-    ("[sources.a]\nprovider = \"stripe\"\nsecret = \"${EMPTY}\"", 3, "sources.a.secret", "is empty"),
-    ("[sources.a]\nprovider = \"stripe\"\nsecrets = [\"a\", \"${BLANK}\"]", 3, "sources.a.secrets[1]", "is empty"),
-    ("[sources.a]\nprovider = \"stripe\"\nsecrets = []", 3, "sources.a.secrets", "write at least one"),
-    ("[sources.a]\nprovider = \"stripe\"\nsecret = \"a\"\nsecrets = [\"b\"]", 4, "sources.a.secrets", "stands beside `secret`"),
-    ("[sources.a]\nprovider = \"stripe\"\nverify = \"no\"", 3, "sources.a.verify", "the only value is \"none\""),
-    ("[sources.a]\nprovider = \"stripe\"\nsecret = \"s\"\nparams = { id = \"1\" }", 4, "sources.a.params.id", "asks for no such value"),
-    ("[sources.a]\nprovider = \"stripe\"\nsecret = \"s\"\nurl = \"ftp://h/\"", 4, "sources.a.url", "must start with http"),
-    ("[sources.a]\nprovider = \"stripe\"\nsecret = \"s\"\nforward = \"\"", 4, "sources.a.forward", "is empty"),
-    ("[sources.a]\nprovider = \"stripe\"\nsecret = \"s\"\nforward = \"http://u:hunter2@/x\"", 4, "sources.a.forward", "not a URL"),
-    ("[sources.a]\nprovider = \"stripe\"\nsecret = \"s\"\ntolerance = \"5\"", 4, "sources.a.tolerance", "not a duration"),
-    ("[sources.a]\nprovider = \"stripe\"\nsecret = \"s\"\nmax_body = \"1GiB\"", 4, "sources.a.max_body", "must be 1B to 512MiB"),
-    ("[sources.a]\nprovider = \"stripe\"\nsecret = \"s\"\nmax_body = \"65MiB\"", 4, "limits.queue_bytes", "source a takes 65MiB"),
-    ("[sources.a]\nprovider = \"stripe\"\nsecret = \"s\"\nrate_limit = \"fast\"", 4, "sources.a.rate_limit", "not a rate"),
-];
-
-const WRONG_DESTINATION: &[Wrong] = &[
-    ("from = [\"stripe\"]", 4, "destinations.d.url", "is missing"),
-    ("url = \"http://h/\"", 4, "destinations.d.from", "is missing: name at least one source"),
-    ("url = \"http://h/\"\nfrom = []", 6, "destinations.d.from", "is missing: name at least one source"),
-    ("url = \"http://h/\"\nfrom = [\"strip\"]", 6, "destinations.d.from[0]", "unknown source \"strip\"; did you mean \"stripe\"?"),
-    ("url = \"http://h/\"\nfrom = [\"stripe\",\n\"stripe\"]", 7, "destinations.d.from[1]", "is named twice"),
-    ("url = \"h\"\nfrom = [\"stripe\"]", 5, "destinations.d.url", "not a URL"),
-    ("url = \"http://h/\"\nfrom = [\"stripe\"]\ntypes = [\"a..b\"]", 7, "destinations.d.types[0]", "no empty segment"),
-    ("url = \"http://h/\"\nfrom = [\"stripe\"]\ntypes = []", 7, "destinations.d.types", "would take nothing"),
-    ("url = \"http://h/\"\nfrom = [\"stripe\"]\nconcurrency = 10001", 7, "destinations.d.concurrency", "must be 1 to 10000"),
-    ("url = \"http://h/\"\nfrom = [\"stripe\"]\nretry = { attempts = 0 }", 7, "destinations.d.retry.attempts", "must be 1 to"),
-    ("url = \"http://h/\"\nfrom = [\"stripe\"]\nretry = { factor = 0.5 }", 7, "destinations.d.retry.factor", "must be 1 to 1000"),
-    ("url = \"http://h/\"\nfrom = [\"stripe\"]\nretry = { factor = nan }", 7, "destinations.d.retry.factor", "must be 1 to 1000"),
-    ("url = \"http://h/\"\nfrom = [\"stripe\"]\nretry = { max = \"1s\" }", 7, "destinations.d.retry.max", "at least `first`"),
-    ("url = \"http://h/\"\nfrom = [\"stripe\"]\nretry = { schedule = [\"1s\"], max = \"9s\" }", 7, "destinations.d.retry.schedule", "stands beside"),
-    ("url = \"http://h/\"\nfrom = [\"stripe\"]\nretry = { schedule = [\"soon\"] }", 7, "destinations.d.retry.schedule[0]", "not a duration"),
-    ("url = \"http://h/\"\nfrom = [\"stripe\"]\nretry = { schedule = [] }", 7, "destinations.d.retry.schedule", "is empty"),
-];
-
-fn assert_wrong(text: &str, line: usize, key: &str, message: &str) {
-    let error = parse(text).map(|config| format!("{config:?}")).expect_err(text);
-    let problems = error.problems();
-    assert_eq!(problems.len(), 1, "{text}\n{error}");
-    let found = &problems[0];
-    // A key that is missing in a table without a header has no line: 0 stands for none... and none is expected so.
-    assert_eq!((found.line.unwrap_or(0), found.key.as_str()), (line, key), "{text}\n{error}");
-    assert!(found.message.contains(message), "{text}\n{error}");
-    assert!(!error.to_string().contains("hunter2") && !error.to_string().contains(SECRET), "{error}");
+#[test]
+fn sources_and_destinations_keep_the_order_of_the_file() {
+    let config = good(&format!(
+        "[destinations.z]\nfrom = [\"b\"]\nurl = \"http://h/\"\n[sources.b]\nprovider = \"stripe\"\nsecret = \"s\"\nforward = \"http://h/\"\n{STRIPE}"
+    ));
+    let sources: Vec<_> = config.sources.iter().map(|source| &*source.name).collect();
+    let destinations: Vec<_> = config.destinations.iter().map(|destination| &*destination.name).collect();
+    assert_eq!((sources, destinations), (vec!["b", "stripe"], vec!["z", "b"]));
 }
 
 #[test]
-fn what_is_wrong_is_named_with_line_key_and_what_is_allowed() {
-    for (text, line, key, message) in WRONG_FORM.iter().chain(WRONG_TOP).chain(WRONG_SOURCE) {
-        assert_wrong(text, *line, key, message);
+fn databases_are_sqlite_files() {
+    for (text, path) in
+        [("onceward.db", "onceward.db"), ("sqlite:a/b.db", "a/b.db"), ("sqlite://b.db", "b.db"), ("sqlite:///v/b.db", "/v/b.db")]
+    {
+        assert_eq!(good(&format!("database = \"{text}\"")).database, Database::Sqlite(path.into()), "{text}");
     }
-    for (text, line, key, message) in WRONG_DESTINATION {
-        assert_wrong(&format!("{STRIPE}[destinations.d]\n{text}"), *line, key, message);
+}
+
+#[test]
+fn warnings_name_what_is_allowed_and_yet_risky() {
+    let config = good(
+        r#"
+[admin]
+token = "short"
+[retention]
+bodies = "1d"
+ids = "2d"
+[sources.a]
+provider = "stripe"
+verify = "none"
+[sources.b]
+provider = "github"
+secret = "s"
+tolerance = "5m"
+forward = "http://h/"
+"#,
+    );
+    let warnings = config.warnings();
+    let expected = [
+        "source a: verify = \"none\"",
+        "source a: Stripe repeats events for 3d, and retention.ids = \"2d\"",
+        "source a: no destination",
+        "source b: GitHub repeats events for 3d",
+        "source b: tolerance has no effect",
+        "admin.token is shorter than 16",
+    ];
+    assert_eq!(warnings.len(), expected.len(), "{warnings:#?}");
+    for (warning, expected) in warnings.iter().zip(expected) {
+        assert!(warning.starts_with(expected), "{warning}");
     }
+    assert_eq!(good("").warnings().len(), 1);
+}
+
+fn flags(sources: &[&str]) -> Overrides {
+    Overrides { sources: sources.iter().map(|text| text.parse().unwrap()).collect(), ..Overrides::default() }
+}
+
+fn without_file(overrides: &Overrides) -> Result<Config, ConfigError> {
+    Config::load_or_default(None, Path::new("/nonexistent/onceward.toml"), overrides, &env)
+}
+
+#[test]
+fn sources_on_the_command_line_need_no_file() {
+    let mut overrides = flags(&["stripe=whsec_${X}", "billing:stripe=a", "billing:stripe=b"]);
+    overrides.forward = Some("http://127.0.0.1:3000/".into());
+    let config = without_file(&overrides).unwrap();
+    assert_eq!((config.listen.to_string(), config.admin.listen.to_string()), ("127.0.0.1:8080".into(), "127.0.0.1:8081".into()));
+    assert_eq!(config.database, Database::Sqlite("onceward.db".into()));
+    let [billing, stripe] = &config.sources[..] else { panic!("{:?}", config.sources) };
+    assert_eq!(stripe.secrets[0].expose_secret(), "whsec_${X}");
+    assert_eq!(billing.secrets.iter().map(|secret| secret.expose_secret()).collect::<Vec<_>>(), ["a", "b"]);
+    assert_eq!(config.destinations.iter().map(|destination| &*destination.name).collect::<Vec<_>>(), ["billing", "stripe"]);
+}
+
+#[test]
+fn without_file_and_source_the_error_says_what_to_do() {
+    let error = without_file(&Overrides::default()).unwrap_err().to_string();
+    assert!(error.contains("onceward init") && error.contains("--source"), "{error}");
+    let named = Config::load(Path::new("/nonexistent/other.toml"), &env).unwrap_err().to_string();
+    assert!(named.starts_with("/nonexistent/other.toml: there is no such file"), "{named}");
+    let folder = Config::load(Path::new("/"), &env).unwrap_err().to_string();
+    assert!(folder.starts_with("/: cannot be read"), "{folder}");
+}
+
+#[test]
+fn flags_stand_over_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("onceward.toml");
+    std::fs::write(&path, format!("listen = \"127.0.0.1:1\"\n{STRIPE}max_body = \"1MiB\"\nforward = \"http://file/\"\n")).unwrap();
+    let mut overrides = flags(&["stripe=flag", "github=g"]);
+    overrides.listen = Some("0.0.0.0:9000".into());
+    overrides.admin_listen = Some("127.0.0.1:9001".into());
+    overrides.database = Some("sqlite:flag.db".into());
+    let config = Config::load_with(Some(&path), &overrides, &env).unwrap();
+    assert_eq!((config.listen.port(), config.admin.listen.port()), (9000, 9001));
+    assert_eq!(config.database, Database::Sqlite("flag.db".into()));
+    let [stripe, github] = &config.sources[..] else { panic!("{:?}", config.sources) };
+    assert_eq!((stripe.secrets[0].expose_secret(), stripe.max_body, &*github.name), ("flag", 1 << 20, "github"));
+    assert_eq!(config.destinations.len(), 1);
+}
+
+#[test]
+fn what_is_wrong_with_a_flag_is_said_of_the_flag() {
+    let error = |overrides: &Overrides| without_file(overrides).unwrap_err().to_string();
+    assert_eq!(error(&flags(&["strip=s"])), "command line: --source: unknown provider \"strip\"; did you mean \"stripe\"?");
+    assert!(error(&flags(&["stripe="])).starts_with("command line: --source: is missing; for Stripe"), "{}", error(&flags(&["stripe="])));
+    assert!(error(&flags(&["a:stripe=s", "a:github=s"])).contains("--source: the same name is given to two providers"));
+    assert!(error(&flags(&["A:stripe=s"])).contains("--source: a name is 1 to 64"));
+    let mut overrides = flags(&["stripe=s"]);
+    (overrides.forward, overrides.listen) = (Some("3000".into()), Some("8080".into()));
+    let both = error(&overrides);
+    assert!(both.contains("--listen: not an address") && both.contains("--forward: not a URL"), "{both}");
+    let lone = Config::load_or_default(
+        Some(Path::new("/dev/null")),
+        Path::new(""),
+        &Overrides { forward: Some("http://h/".into()), ..Overrides::default() },
+        &env,
+    );
+    assert!(lone.unwrap_err().to_string().contains("--forward: is where the sources of --source go"));
+}
+
+#[test]
+fn nothing_that_prints_shows_a_secret() {
+    let mut overrides = flags(&[&format!("billing:stripe={SECRET}")]);
+    overrides.forward = Some(format!("http://user:{SECRET}@h/?token={SECRET}"));
+    let text = format!(
+        "[admin]\ntoken = \"{SECRET}\"\n[sources.a]\nprovider = \"github\"\nsecrets = [\"{SECRET}\"]\nurl = \"https://u:{SECRET}@h/?k={SECRET}\"\n\
+         [sources.b]\nprovider = \"github\"\nsecret = \"{SECRET}\"\nforward = \"http://{SECRET}@h/\"\n"
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("onceward.toml");
+    std::fs::write(&path, text).unwrap();
+    let config = Config::load_with(Some(&path), &overrides, &env).unwrap();
+    let written = crate::config::file::Secret(SECRET.into());
+    for shown in [
+        format!("{config:?}"),
+        format!("{:?} {:?}", config.sources, config.destinations),
+        format!("{:?} {:?}", config.admin, config.providers),
+        format!("{overrides:?} {written:?}"),
+        format!("{:?}", overrides.sources[0]),
+        config.warnings().join(" "),
+    ] {
+        assert!(!shown.contains(SECRET), "{shown}");
+    }
+}
+
+#[test]
+fn no_error_shows_a_secret_wherever_it_was_written() {
+    let keys =
+        ["listen", "tls", "database", "public_url", "workers", "admin", "retention", "limits", "sources", "destinations", "providers"];
+    let in_sources = ["secret", "secrets", "forward", "url", "params", "tolerance", "max_body", "rate_limit", "verify"];
+    let in_destinations = ["from", "url", "timeout", "concurrency", "retry", "append_path"];
+    let at_top = keys.iter().map(|key| format!("{key} = \"{SECRET}\""));
+    let sources = in_sources.iter().map(|key| format!("[sources.a]\nprovider = \"stripe\"\n{key} = \"{SECRET}\""));
+    let destinations = in_destinations.iter().map(|key| format!("[destinations.a]\n{key} = \"{SECRET}\""));
+    let expanded = [
+        "[sources.a]\nprovider = \"${X}\"".to_owned(),
+        "[providers.a]\nsignature = { header = \"X\", encoding = \"${X}\" }".to_owned(),
+        format!("{STRIPE}[destinations.a]\nurl = \"http://h/\"\nfrom = [\"${{X}}\"]\ntypes = [\"${{X}}..\"]"),
+    ];
+    let others = ["[admin]\nlisten = \"S\"", "[sources.a]\nsecret = \"S", "[sources.a]\nsecret = \"a${S b}\"", "[sources.a]\nsecret = S"];
+    let others = others.iter().map(|text| text.replace('S', SECRET));
+    for text in at_top.chain(sources).chain(destinations).chain(others).chain(expanded) {
+        let error = match parse(&text) {
+            Ok(config) => format!("{config:?}"),
+            Err(error) => format!("{error} {error:?}"),
+        };
+        // A database or a certificate is a file's name, and shown.
+        assert!(!error.contains(SECRET) || text.starts_with("database"), "{text}\n{error}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_text_is_a_configuration_or_an_error(text in ".{0,200}") {
+        let _ = parse(&text);
+    }
+
+    #[test]
+    fn anything_like_a_configuration_is_one_or_an_error(lines in prop::collection::vec(line(), 0..12)) {
+        if let Err(error) = parse(&lines.join("\n")) {
+            prop_assert!(error.to_string().starts_with("onceward.toml"));
+        }
+    }
+}
+
+/// Lines that get past the TOML parser often enough to reach everything behind it.
+fn line() -> impl Strategy<Value = String> {
+    let table =
+        prop::sample::select(vec!["sources.a", "sources.b", "destinations.a", "providers.a", "admin", "limits", "retention", "sources"]);
+    let key = "listen|token|provider|secret|secrets|from|url|types|retry|signature|signed|params|a\\.b|\"a b\"|headers|ids|forward";
+    let value = r#""[$]?[$]\{[A-Z]{0,3}(:-)?[a-z]{0,2}\}?"|"stripe"|"acme"|"[a-z0-9:/.]{0,12}"|[0-9]{1,3}|true|\["a", 5\]|\{ header = "X" \}|\[\[1\], \{ a = 1 \}\]"#;
+    prop_oneof![
+        1 => table.prop_map(|name| format!("[{name}]")),
+        3 => (key, value).prop_map(|(key, value)| format!("{key} = {value}")),
+    ]
 }

@@ -88,11 +88,12 @@ fn from(written: Option<Vec<String>>, sources: &[&str], keys: &mut Keys<'_>) -> 
     let mut seen = BTreeSet::new();
     for (at, name) in names.iter().enumerate() {
         let path = keys.item("from", at);
+        let shown = keys.report.quoted(&path, name);
         if !seen.insert(name) {
-            keys.report.problem(&path, format!("\"{name}\" is named twice"));
+            keys.report.problem(&path, format!("{shown} is named twice"));
         } else if !sources.contains(&name.as_str()) && !keys.report.covers(&join("sources", name)) {
             let end = if sources.is_empty() { "; there are no sources".to_owned() } else { suggestion(name, sources.iter().copied()) };
-            keys.report.problem(&path, format!("unknown source \"{name}\"{end}"));
+            keys.report.problem(&path, format!("unknown source {shown}{end}"));
         }
     }
     names.iter().map(|name| name.as_str().into()).collect()
@@ -113,7 +114,8 @@ fn types(written: Option<Vec<String>>, keys: &mut Keys<'_>) -> Vec<TypePattern> 
             Ok(pattern) => parsed.push(pattern),
             Err(error) => {
                 let path = keys.item("types", at);
-                keys.report.problem(&path, format!("\"{pattern}\": {error}"));
+                let shown = keys.report.quoted(&path, pattern);
+                keys.report.problem(&path, format!("{shown}: {error}"));
             }
         }
     }

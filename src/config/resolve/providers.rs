@@ -22,8 +22,11 @@ pub(super) fn table(rows: BTreeMap<String, Row>, report: &mut Report) -> Table {
         match Provider::compile(&name, row) {
             Ok(provider) => table.add(provider),
             Err(error) => {
-                let path = format!("{}.{}", keys.path(&name), error.key);
-                report.problem(&path, error.message);
+                let row = keys.path(&name);
+                // The message repeats what was written, which may be a secret where a variable stands.
+                let hidden = report.is_expanded_within(&row);
+                let message = if hidden { "is not allowed; write it out without variables to see why" } else { &error.message };
+                report.problem(&format!("{row}.{}", error.key), message);
             }
         }
     }

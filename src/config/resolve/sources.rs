@@ -71,10 +71,11 @@ fn provider(written: Option<&str>, context: &Context<'_>, keys: &mut Keys<'_>) -
     if keys.report.concerns(&join("providers", name)) {
         return None;
     }
+    let shown = keys.report.quoted(&keys.path("provider"), name);
     if PLANNED_PROVIDERS.contains(&name) {
-        keys.problem("provider", format!("this version does not support \"{name}\" yet"));
+        keys.problem("provider", format!("this version does not support {shown} yet"));
     } else {
-        keys.problem("provider", format!("unknown provider \"{name}\"{}", suggestion(name, context.providers.names())));
+        keys.problem("provider", format!("unknown provider {shown}{}", suggestion(name, context.providers.names())));
     }
     None
 }
