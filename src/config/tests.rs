@@ -79,10 +79,7 @@ fn every_key_is_in_the_reference() {
     }
 }
 
-#[test]
-fn the_design_s_own_example_resolves() {
-    let config = good(
-        r#"
+const WHOLE: &str = r#"
 listen   = "0.0.0.0:8080"
 database = "sqlite:onceward.db"
 public_url = "https://hooks.example.com/"
@@ -111,8 +108,11 @@ retry   = { attempts = 12, first = "5s", max = "12h", factor = 3 }
 append_path = true
 [providers.acme]
 signature = { header = "X-Acme-Signature", prefix = "sha256=" }
-"#,
-    );
+"#;
+
+#[test]
+fn a_whole_configuration_resolves() {
+    let config = good(WHOLE);
     let [stripe, github] = &config.sources[..] else { panic!("{:?}", config.sources) };
     assert_eq!(stripe.secrets[0].expose_secret(), SECRET);
     assert_eq!(stripe.url.as_deref(), Some("https://hooks.example.com/hooks/stripe"));
