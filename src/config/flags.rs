@@ -6,6 +6,10 @@ use std::str::FromStr;
 
 use secrecy::{ExposeSecret, SecretString};
 
+use super::file::{File, Secret, Source};
+use super::places::join;
+use super::report::Report;
+
 /// Settings of the command line. `Debug` shows neither secrets nor what a URL may carry.
 #[derive(Clone, Default)]
 pub struct Overrides {
@@ -31,6 +35,56 @@ impl fmt::Debug for Overrides {
             .field("admin_listen", &self.admin_listen)
             .field("database", &self.database)
             .finish()
+    }
+}
+
+impl Overrides {
+    /// Writes the flags over the file.
+    pub(super) fn apply(&self, file: &mut File, report: &mut Report) {
+        let mut over = |path: &str, flag: &'static str, written: &Option<String>, key: &mut Option<String>| {
+            if written.is_some() {
+                key.clone_from(written);
+                report.places.note_flag(path.to_owned(), flag);
+            }
+        };
+        over("listen", "--listen", &self.listen, &mut file.listen);
+        over("admin.listen", "--admin-listen", &self.admin_listen, &mut file.admin.listen);
+        over("database", "--database", &self.database, &mut file.database);
+        if self.forward.is_some() && self.sources.is_empty() {
+            report.places.note_flag("forward".to_owned(), "--forward");
+            report.problem("forward", "is where the sources of --source go, and there is none");
+        }
+        for (at, flag) in self.sources.iter().enumerate() {
+            let secrets = self.secrets_before(at, flag, report);
+            self.apply_source(flag, secrets, file, report);
+        }
+    }
+
+    /// The secrets of earlier flags for the same source.
+    fn secrets_before(&self, at: usize, flag: &SourceFlag, report: &mut Report) -> Vec<Secret> {
+        let same: Vec<_> = self.sources[..at].iter().filter(|other| other.name == flag.name).collect();
+        if same.iter().any(|other| other.provider != flag.provider) {
+            report.problem(&join("sources", &flag.name), "the same name is given to two providers: write NAME:PROVIDER=SECRET");
+        }
+        same.into_iter().filter_map(SourceFlag::given_secret).map(Secret).collect()
+    }
+
+    fn apply_source(&self, flag: &SourceFlag, mut secrets: Vec<Secret>, file: &mut File, report: &mut Report) {
+        let path = join("sources", &flag.name);
+        if !file.sources.contains_key(&flag.name) {
+            report.places.note_flag(path.clone(), "--source");
+        }
+        for key in ["provider", "secret", "secrets"] {
+            report.places.note_flag(join(&path, key), "--source");
+        }
+        let source: &mut Source = file.sources.entry(flag.name.clone()).or_default();
+        source.provider = Some(flag.provider.clone());
+        secrets.extend(flag.given_secret().map(Secret));
+        (source.secret, source.secrets) = (None, (!secrets.is_empty()).then_some(secrets));
+        if self.forward.is_some() {
+            report.places.note_flag(join(&path, "forward"), "--forward");
+            source.forward.clone_from(&self.forward);
+        }
     }
 }
 

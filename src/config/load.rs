@@ -5,11 +5,16 @@ use std::path::Path;
 use super::Config;
 use super::error::ConfigError;
 use super::flags::Overrides;
+use super::read::read;
+use super::resolve::resolve;
 
 /// Looks a variable up: `&|name| std::env::var(name).ok()`, or a table in tests.
 pub type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 const DEFAULT_TEXT: &str = include_str!("default.toml");
+
+/// The file that is read when none is named.
+const DEFAULT_FILE: &str = "onceward.toml";
 
 impl Config {
     /// Reads a file.
@@ -24,8 +29,8 @@ impl Config {
     ///
     /// # Errors
     /// [`ConfigError`] lists everything that is wrong with it.
-    pub fn parse(file_name: &str, _text: &str, _env: Env<'_>) -> Result<Self, ConfigError> {
-        Err(ConfigError::whole(file_name, "cannot be read"))
+    pub fn parse(file_name: &str, text: &str, env: Env<'_>) -> Result<Self, ConfigError> {
+        Self::parse_with(file_name, text, &Overrides::default(), env)
     }
 
     /// Reads the file at `path`, else `./onceward.toml` where there is one, and puts the flags over it. With sources
@@ -33,18 +38,35 @@ impl Config {
     ///
     /// # Errors
     /// [`ConfigError`] lists everything that is wrong, and says what to do when there is neither file nor source.
-    pub fn load_with(path: Option<&Path>, _overrides: &Overrides, env: Env<'_>) -> Result<Self, ConfigError> {
-        let path = path.unwrap_or(Path::new("onceward.toml"));
-        Self::parse(&path.display().to_string(), "", env)
+    pub fn load_with(path: Option<&Path>, overrides: &Overrides, env: Env<'_>) -> Result<Self, ConfigError> {
+        Self::load_or_default(path, Path::new(DEFAULT_FILE), overrides, env)
+    }
+
+    /// [`Self::load_with`], with the file that is read when none is named.
+    pub(super) fn load_or_default(path: Option<&Path>, default: &Path, overrides: &Overrides, env: Env<'_>) -> Result<Self, ConfigError> {
+        let file = path.unwrap_or(default);
+        let file_name = file.display().to_string();
+        match std::fs::read_to_string(file) {
+            Ok(text) => Self::parse_with(&file_name, &text, overrides, env),
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(ConfigError::whole(&file_name, format!("cannot be read: {error}")))
+            }
+            Err(_) if path.is_none() && !overrides.sources.is_empty() => Self::parse_with(&file_name, "", overrides, env),
+            Err(_) => Err(ConfigError::whole(
+                &file_name,
+                "there is no such file: make one with `onceward init`, or serve without one: `onceward serve --source stripe=SECRET`",
+            )),
+        }
+    }
+
+    fn parse_with(file_name: &str, text: &str, overrides: &Overrides, env: Env<'_>) -> Result<Self, ConfigError> {
+        let (mut file, mut report) = read(file_name, text, env)?;
+        overrides.apply(&mut file, &mut report);
+        resolve(file, report)
     }
 
     /// The commented reference of every key, which `onceward init` writes.
     pub fn default_text() -> &'static str {
         DEFAULT_TEXT
-    }
-
-    /// What is allowed and yet worth a second look, a line each.
-    pub fn warnings(&self) -> Vec<String> {
-        Vec::new()
     }
 }
