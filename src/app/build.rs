@@ -15,28 +15,22 @@ use crate::verify::{Setup, Verifier};
 
 /// The sources with their verifiers.
 pub(super) fn sources(config: &Config) -> Result<Vec<ingest::Source>, StartError> {
-    config.sources.iter().map(|source| self::source(config, source)).collect()
+    config.sources.iter().map(source).collect()
 }
 
-fn source(config: &Config, source: &config::Source) -> Result<ingest::Source, StartError> {
+fn source(source: &config::Source) -> Result<ingest::Source, StartError> {
     let setup = Setup {
         provider: Arc::clone(&source.provider),
         secrets: source.secrets.clone(),
         params: source.params.clone(),
-        url: source.url.clone().or_else(|| default_url(config, source)),
+        url: source.url.clone(),
         tolerance: source.tolerance,
         verify: source.verify,
     };
-    let verifier = Verifier::new(Arc::clone(&source.name), setup)
-        .map_err(|error| StartError::Key { source_name: source.name.to_string(), error })?;
+    let verifier =
+        Verifier::new(Arc::clone(&source.name), setup).map_err(|error| StartError::Key { source_name: source.name.to_string(), error })?;
     let rate = source.rate_limit.and_then(|rate| Some((NonZeroU32::new(rate.count)?, rate.per)));
     Ok(ingest::Source::new(Arc::clone(&source.name), verifier, source.max_body, rate))
-}
-
-/// Where the sender signs the URL and none is written: the public URL and the source's path.
-fn default_url(config: &Config, source: &config::Source) -> Option<String> {
-    let base = config.public_url.as_ref()?.to_string();
-    Some(format!("{}/hooks/{}", base.trim_end_matches('/'), source.name))
 }
 
 /// Which destinations take what.

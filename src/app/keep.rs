@@ -53,8 +53,7 @@ impl Keeper {
 
     async fn prune(&self) {
         let now = self.clock.now();
-        let prune =
-            Prune { bodies_before: now.minus(self.retention.bodies), ids_before: now.minus(self.retention.ids), chunk: CHUNK };
+        let prune = Prune { bodies_before: now.minus(self.retention.bodies), ids_before: now.minus(self.retention.ids), chunk: CHUNK };
         let (mut payloads, mut events) = (0, 0);
         for _ in 0..CHUNKS {
             match self.history.prune(prune).await {

@@ -202,7 +202,7 @@ fn open(config: &Config, observer: Arc<dyn Observer>) -> Result<SqliteStore, Ope
         rejection_bytes_per_source: limits.rejection_bytes,
         ..Options::default()
     };
-    SqliteStore::open(path, options, observer)
+    SqliteStore::open(path, &options, observer)
 }
 
 fn public_parts(config: &Config, ingest: &Arc<Ingest>, closing: &CancellationToken) -> PublicParts {

@@ -144,7 +144,9 @@ impl Place {
         }
         match self.file.path() {
             Some(_) => Ok(app::open_history(&Settings { file: self.file.clone(), ..Settings::default() }.load()?)?),
-            None => app::open_history_at("onceward.db".as_ref()).context("no onceward.toml here: name a file by -c or a database by --database"),
+            None => {
+                app::open_history_at("onceward.db".as_ref()).context("no onceward.toml here: name a file by -c or a database by --database")
+            }
         }
     }
 }

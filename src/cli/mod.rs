@@ -19,9 +19,12 @@ use clap::{Parser, Subcommand};
 
 use crate::app::StartError;
 use crate::config::ConfigError;
+use settings::UsageError;
 
 /// Exit code for a wrong configuration (`EX_CONFIG` of sysexits.h).
 const EXIT_CONFIG: u8 = 78;
+/// Exit code for wrong arguments.
+const EXIT_USAGE: u8 = 2;
 
 /// Receives webhooks, proves who sent them, records each one once, delivers only first-seen events.
 #[derive(Parser)]
@@ -87,7 +90,11 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
 
 fn exit_code(error: &anyhow::Error) -> u8 {
     let configuration = error.is::<ConfigError>() || matches!(error.downcast_ref(), Some(StartError::Key { .. }));
-    if configuration { EXIT_CONFIG } else { 1 }
+    match () {
+        () if configuration => EXIT_CONFIG,
+        () if error.is::<UsageError>() => EXIT_USAGE,
+        () => 1,
+    }
 }
 
 /// Whether whoever read our output has had enough, such as `head`.

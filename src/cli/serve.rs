@@ -53,10 +53,10 @@ async fn serve(config: &Config) -> anyhow::Result<ExitCode> {
 fn announce(app: &App, config: &Config) -> std::io::Result<()> {
     let scheme = if config.tls.is_some() { "https" } else { "http" };
     let own = format!("{scheme}://{}", app.public_address());
-    let base = config.public_url.as_ref().map_or(own.clone(), |url| url.as_str().trim_end_matches('/').to_owned());
     output::line(format!("onceward {} receives on {own}, API on http://{}", env!("CARGO_PKG_VERSION"), app.admin_address()))?;
     for source in &config.sources {
-        output::line(format!("  {} ({}): {base}/hooks/{}", source.name, source.provider.title(), source.name))?;
+        let url = source.url.clone().unwrap_or_else(|| format!("{own}/hooks/{}", source.name));
+        output::line(format!("  {} ({}): {url}", source.name, source.provider.title()))?;
     }
     Ok(())
 }

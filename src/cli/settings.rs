@@ -26,7 +26,7 @@ pub(super) struct Settings {
     pub(super) file: FileArguments,
     /// A source without a file: NAME=SECRET where the name is a provider's, or NAME:PROVIDER=SECRET; repeatable
     #[arg(long = "source", value_name = "NAME[:PROVIDER]=SECRET")]
-    pub(super) sources: Vec<SourceFlag>,
+    pub(super) sources: Vec<String>,
     /// Where the events of those sources go
     #[arg(long, value_name = "URL")]
     pub(super) forward: Option<String>,
@@ -40,6 +40,11 @@ pub(super) struct Settings {
     #[arg(long, value_name = "DATABASE")]
     pub(super) database: Option<String>,
 }
+
+/// Arguments that do not go together, or that the argument parser must not see.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct UsageError(pub(super) String);
 
 impl FileArguments {
     /// The named file, else the default one when it exists.
@@ -57,16 +62,17 @@ impl FileArguments {
 }
 
 impl Settings {
-    /// The configuration.
-    pub(super) fn load(&self) -> Result<Config, ConfigError> {
+    /// The configuration. The flags of sources are read here and not by the argument parser, which would print them.
+    pub(super) fn load(&self) -> anyhow::Result<Config> {
+        let sources = self.sources.iter().map(|flag| SourceFlag::parse(flag));
         let overrides = Overrides {
-            sources: self.sources.clone(),
+            sources: sources.collect::<Result<_, _>>().map_err(|error| UsageError(format!("--source: {error}")))?,
             forward: self.forward.clone(),
             listen: self.listen.clone(),
             admin_listen: self.admin_listen.clone(),
             database: self.database.clone(),
         };
-        load(self.file.path().as_deref(), &overrides)
+        Ok(load(self.file.path().as_deref(), &overrides)?)
     }
 }
 

@@ -42,6 +42,14 @@ impl Config {
         Self::load_or_default(path, Path::new(DEFAULT_FILE), overrides, env)
     }
 
+    /// From flags alone, whatever files there are.
+    ///
+    /// # Errors
+    /// [`ConfigError`] lists everything that is wrong.
+    pub fn load_flags(overrides: &Overrides) -> Result<Self, ConfigError> {
+        Self::parse_with("command line", "", overrides, &|_| None)
+    }
+
     /// [`Self::load_with`], with the file that is read when none is named.
     pub(super) fn load_or_default(path: Option<&Path>, default: &Path, overrides: &Overrides, env: Env<'_>) -> Result<Self, ConfigError> {
         let file = path.unwrap_or(default);

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use actix_web::http::{ConnectionType, Method};
 use actix_web::http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use actix_web::http::{ConnectionType, Method};
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
