@@ -1,7 +1,10 @@
 //! The store, seen by role: [`Inbox`] records, [`Outbox`] hands out and ends deliveries, [`History`] answers questions
 //! and forgets. Engines live in folders of their own and pass one contract suite; nothing here knows which is used.
 
+#[cfg(test)]
+pub(crate) mod contract;
 mod query;
+pub mod sqlite;
 
 use std::sync::Arc;
 use std::time::Duration;

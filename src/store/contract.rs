@@ -1,0 +1,199 @@
+//! What every engine of the store must do: one suite, run by each engine with a [`Harness`] of its own.
+//!
+//! An engine instantiates it with `contract!(ItsHarness);` inside a test module.
+
+pub(crate) mod history;
+pub(crate) mod inbox;
+pub(crate) mod outbox;
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::{Claim, History, Inbox, Order, Outbox, Page, Recorded};
+use crate::domain::{
+    Attempt, Code, EventKey, FinishedAttempt, Headers, Lease, NewRejection, Rejection, Timestamp, Verdict, VerifiedEvent, VerifiedParts,
+};
+
+/// An engine under test, with one place for its data.
+pub(crate) trait Harness: Sized {
+    /// The engine.
+    type Store: Inbox + Outbox + History + Clone + 'static;
+
+    /// An empty place. Stores opened on it keep [`REJECTIONS`] rejections and [`REJECTION_BYTES`] bytes for each source.
+    fn new() -> Self;
+
+    /// Opens the place, as a process does; what was opened before stays open.
+    fn open(&self) -> impl Future<Output = Self::Store> + Send;
+
+    /// Ends a process in an orderly way.
+    fn close(&self, store: Self::Store) -> impl Future<Output = ()> + Send;
+
+    /// Ends a process as `kill -9` does: its locks are free, and nothing was tidied up.
+    fn crash(&self, store: Self::Store) -> impl Future<Output = ()> + Send;
+}
+
+/// Runs the whole suite on a [`Harness`].
+macro_rules! contract {
+    ($harness:ty) => {
+        $crate::store::contract::contract! { @cases $harness;
+            inbox {
+                fifty_concurrent_copies_are_one_event
+                the_same_id_in_two_sources_is_two_events
+                two_processes_dedupe_each_other
+                a_duplicate_is_counted_and_changes_nothing_else
+                ids_and_bodies_come_back_as_they_were_however_odd
+                ids_that_only_look_alike_are_different_events
+                rejections_are_bounded_by_count_for_each_source
+                rejections_are_bounded_by_bytes
+                everything_is_still_there_after_reopening
+                what_was_acknowledged_survives_a_crash
+                a_store_that_can_commit_is_ready
+            }
+            outbox {
+                a_claimed_delivery_is_hidden_until_its_lease_ends
+                an_end_under_an_old_lease_changes_nothing
+                a_delivered_attempt_ends_the_delivery_once
+                a_failed_attempt_waits_for_its_retry_and_is_counted
+                a_dead_delivery_is_never_claimed_again
+                a_released_delivery_is_due_again_without_a_failure
+                the_oldest_due_comes_first_and_no_more_than_asked_for
+                next_due_tells_of_what_was_not_claimed
+                destinations_do_not_see_each_other
+                leases_of_a_crashed_process_are_void_at_once
+                leases_of_a_closed_process_are_void_too
+                leases_of_the_living_stay
+                two_processes_never_claim_the_same_delivery
+                the_backlog_counts_what_is_unfinished
+            }
+            history {
+                events_are_found_by_every_filter
+                an_events_status_is_the_same_in_rows_and_filters
+                times_are_found_although_the_clock_stepped
+                pages_run_both_ways_and_show_every_row_once
+                a_page_stays_put_while_new_events_arrive
+                deliveries_are_found_by_every_filter
+                deliveries_come_with_attempts_when_asked_for
+                what_is_unknown_is_none
+                rejections_are_found_by_every_filter
+                pruning_forgets_payloads_first_and_events_later
+                pruning_never_touches_what_is_unfinished
+                pruning_steps_over_what_must_stay
+                the_size_is_told
+            }
+        }
+    };
+    (@cases $harness:ty; $($file:ident { $($case:ident)* })*) => { $($(
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn $case() {
+            $crate::store::contract::$file::$case::<$harness>().await;
+        }
+    )*)* };
+}
+pub(crate) use contract;
+
+/// How many rejections the stores under test keep for each source.
+pub(crate) const REJECTIONS: usize = 5;
+/// How many bytes of them.
+pub(crate) const REJECTION_BYTES: usize = 10_000;
+
+const LEASE: Duration = Duration::from_secs(60);
+
+/// So many seconds into the test.
+pub(crate) fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_secs(1_767_323_045 + seconds)
+}
+
+pub(crate) fn key(source: &str, event_id: &str) -> EventKey {
+    EventKey { source: source.into(), event_id: event_id.into() }
+}
+
+/// What is proved of an event, to be changed by the test.
+pub(crate) fn parts(source: &str, event_id: &str, received_at: Timestamp) -> VerifiedParts {
+    VerifiedParts {
+        key: key(source, event_id),
+        provider: "github".into(),
+        event_type: "push".to_owned(),
+        method: "POST".to_owned(),
+        subpath: "/eu".to_owned(),
+        query: "a=b%20c".to_owned(),
+        headers: [("content-type", &b"application/json"[..]), ("x-raw", &b"\xff\x00"[..])].into_iter().collect(),
+        body: Bytes::from_static(b"{\"n\":1}"),
+        content_digest: [7; 32],
+        verified_by: "secret:1".to_owned(),
+        received_at,
+    }
+}
+
+pub(crate) fn event(source: &str, event_id: &str, received_at: Timestamp) -> VerifiedEvent {
+    VerifiedEvent::attest(parts(source, event_id, received_at))
+}
+
+pub(crate) fn names(names: &[&str]) -> Vec<Arc<str>> {
+    names.iter().map(|name| (*name).into()).collect()
+}
+
+/// Records an event of the source `hub` that must be fresh.
+pub(crate) async fn fresh(store: &impl Inbox, event_id: &str, received_at: Timestamp, destinations: &[&str]) {
+    let recorded = store.record(event("hub", event_id, received_at), names(destinations)).await.unwrap();
+    assert_eq!(recorded, Recorded::Fresh, "{event_id}");
+}
+
+pub(crate) async fn claim(store: &impl Outbox, destination: &str, limit: usize, now: Timestamp) -> Claim {
+    store.claim(&destination.into(), limit, now, LEASE).await.unwrap()
+}
+
+/// Claims the one delivery that must be due.
+pub(crate) async fn claim_one(store: &impl Outbox, destination: &str, now: Timestamp) -> Lease {
+    let claim = claim(store, destination, 1, now).await;
+    assert_eq!(claim.deliveries.len(), 1, "one delivery to {destination} is due");
+    claim.deliveries[0].lease
+}
+
+/// The IDs of a claim's events.
+pub(crate) fn claimed(claim: &Claim) -> Vec<&str> {
+    claim.deliveries.iter().map(|delivery| &*delivery.event.key.event_id).collect()
+}
+
+/// The end of an attempt that began at `begun` and took two seconds.
+pub(crate) fn ended(lease: Lease, begun: Timestamp, verdict: Verdict) -> FinishedAttempt {
+    let failed = verdict != Verdict::Delivered;
+    let attempt = Attempt {
+        at: begun,
+        duration: Duration::from_secs(2),
+        status_code: Some(if failed { 503 } else { 200 }),
+        error: failed.then(|| "it answered 503".to_owned()),
+        response: Some(b"\xffanswer".to_vec()),
+    };
+    FinishedAttempt { lease, attempt, verdict }
+}
+
+/// Claims and ends the one delivery that must be due.
+pub(crate) async fn attempt(store: &impl Outbox, destination: &str, now: Timestamp, verdict: Verdict) {
+    let lease = claim_one(store, destination, now).await;
+    assert!(store.finish(ended(lease, now, verdict)).await.unwrap());
+}
+
+pub(crate) fn rejection(source: &str, diagnosis: &str, code: Code, received_at: Timestamp, body: usize) -> NewRejection {
+    NewRejection {
+        source: source.into(),
+        rejection: Rejection::new(code, diagnosis),
+        method: "POST".to_owned(),
+        subpath: String::new(),
+        query: String::new(),
+        headers: Headers::default(),
+        body: Bytes::from(vec![b'x'; body]),
+        received_at,
+    }
+}
+
+/// The whole list, newest first.
+pub(crate) fn all() -> Page {
+    page(Order::Newest, 1_000, None)
+}
+
+pub(crate) fn page(order: Order, limit: usize, after: Option<i64>) -> Page {
+    Page { limit, after, order }
+}

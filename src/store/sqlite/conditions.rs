@@ -1,0 +1,98 @@
+//! A list's query put together from fixed fragments: text that comes from outside is only ever bound.
+
+use rusqlite::types::{Type, Value};
+use rusqlite::{Connection, Row, params_from_iter};
+
+use super::span::{self, Kind};
+use crate::domain::Timestamp;
+use crate::store::{Order, Page};
+
+/// The conditions of a query with their values, in order.
+#[derive(Default)]
+pub(super) struct Conditions {
+    text: String,
+    values: Vec<Value>,
+    /// The lowest and the highest number that can match. One of each: of two, SQLite would seek to either and filter
+    /// by the other.
+    low: Option<i64>,
+    high: Option<i64>,
+}
+
+impl Conditions {
+    /// Adds a condition with one `?`.
+    pub(super) fn and(&mut self, condition: &str, value: impl Into<Value>) {
+        self.also(condition);
+        self.values.push(value.into());
+    }
+
+    /// Adds a condition without a value.
+    pub(super) fn also(&mut self, condition: &str) {
+        self.text.push_str(if self.text.is_empty() { " WHERE " } else { " AND " });
+        self.text.push_str(condition);
+    }
+
+    /// Bounds the time by `since` and `until`, and the number by what these can mean for it. `false` when nothing can match.
+    pub(super) fn between(&mut self, conn: &Connection, range: &Range) -> rusqlite::Result<bool> {
+        if let Some(since) = range.since {
+            let Some(low) = span::low(conn, range.kind, since)? else { return Ok(false) };
+            self.low = Some(low);
+            self.and(&format!("{} >= ?", range.time), since.as_millis());
+        }
+        if let Some(until) = range.until {
+            let Some(high) = span::high(conn, range.kind, until)? else { return Ok(false) };
+            self.high = Some(high);
+            self.and(&format!("{} < ?", range.time), until.as_millis());
+        }
+        Ok(true)
+    }
+
+    /// The page of `select` under these conditions, ordered by the column `number`.
+    pub(super) fn list<T>(
+        mut self,
+        conn: &Connection,
+        select: &str,
+        number: &str,
+        page: Page,
+        row: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> rusqlite::Result<Vec<T>> {
+        let direction = match page.order {
+            Order::Newest => "DESC",
+            Order::Oldest => "ASC",
+        };
+        match (page.after, page.order) {
+            (None, _) => {}
+            (Some(after), Order::Newest) => self.high = Some(after.saturating_sub(1).min(self.high.unwrap_or(i64::MAX))),
+            (Some(after), Order::Oldest) => self.low = Some(after.saturating_add(1).max(self.low.unwrap_or(i64::MIN))),
+        }
+        for (comparison, bound) in [(">=", self.low), ("<=", self.high)] {
+            if let Some(bound) = bound {
+                self.and(&format!("{number} {comparison} ?"), bound);
+            }
+        }
+        let sql = format!("{select}{} ORDER BY {number} {direction} LIMIT ?", self.text);
+        self.values.push(i64::try_from(page.limit).unwrap_or(i64::MAX).into());
+        conn.prepare_cached(&sql)?.query_map(params_from_iter(self.values), row)?.collect()
+    }
+}
+
+/// A range of time over rows whose numbers ascend with it.
+pub(super) struct Range {
+    /// Whose numbers.
+    pub(super) kind: Kind,
+    /// The column with the time.
+    pub(super) time: &'static str,
+    /// At or after.
+    pub(super) since: Option<Timestamp>,
+    /// Before.
+    pub(super) until: Option<Timestamp>,
+}
+
+/// A stored value that this program never writes.
+pub(super) fn unknown(column: usize, what: &str) -> rusqlite::Error {
+    rusqlite::Error::FromSqlConversionFailure(column, Type::Null, format!("the database holds {what} that is unknown").into())
+}
+
+/// A count, which is never negative.
+pub(super) fn count(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
+    u64::try_from(row.get::<_, i64>(column)?).map_err(|_| unknown(column, "a negative count"))
+}

@@ -1,0 +1,133 @@
+//! Questions about deliveries and their attempts.
+
+use std::time::Duration;
+
+use rusqlite::{Connection, OptionalExtension as _, Row};
+
+use super::conditions::{Conditions, Range, count, unknown};
+use super::names::{self, Role};
+use super::span::Kind;
+use crate::domain::{Attempt, Backlog, DeliveryId, DeliveryStatus, EventKey, Timestamp};
+use crate::store::{AttemptRow, DeliveryFilter, DeliveryRow, Page};
+
+/// A page of deliveries, without attempts.
+pub(super) fn list(conn: &Connection, filter: &DeliveryFilter, page: Page) -> rusqlite::Result<Vec<DeliveryRow>> {
+    let mut conditions = Conditions::default();
+    let named = [("d.source = ?", Role::Source, &filter.source), ("d.destination = ?", Role::Destination, &filter.destination)];
+    for (condition, role, name) in named {
+        let Some(name) = name else { continue };
+        let Some(id) = names::find(conn, role, name)? else { return Ok(Vec::new()) };
+        conditions.and(condition, id);
+    }
+    if let Some(status) = filter.status {
+        conditions.also(in_status(status));
+    }
+    let range = Range { kind: Kind::Delivery, time: "d.created_at", since: filter.since, until: filter.until };
+    if !conditions.between(conn, &range)? {
+        return Ok(Vec::new());
+    }
+    conditions.list(conn, SELECT, "d.id", page, row)
+}
+
+/// In the words of the small indexes, where there is one.
+fn in_status(status: DeliveryStatus) -> &'static str {
+    match status {
+        DeliveryStatus::Pending => "d.state = 0",
+        DeliveryStatus::Delivered => "d.state = 1",
+        DeliveryStatus::Dead => "d.state >= 2 AND d.state = 2",
+        DeliveryStatus::Cancelled => "d.state >= 2 AND d.state = 3",
+    }
+}
+
+/// The deliveries of some events, oldest first.
+pub(super) fn of_events(conn: &Connection, events: &[i64], attempts: bool) -> rusqlite::Result<Vec<DeliveryRow>> {
+    let sql = format!("{SELECT} WHERE d.event_seq = ?1");
+    let mut statement = conn.prepare_cached(&sql)?;
+    let mut found = Vec::new();
+    for event in events {
+        for delivery in statement.query_map([event], row)? {
+            found.push(delivery?);
+        }
+    }
+    found.sort_by_key(|delivery| delivery.id);
+    if attempts {
+        for delivery in &mut found {
+            delivery.history = history(conn, delivery.id)?;
+        }
+    }
+    Ok(found)
+}
+
+/// One delivery with its attempts.
+pub(super) fn one(conn: &Connection, id: DeliveryId) -> rusqlite::Result<Option<DeliveryRow>> {
+    let sql = format!("{SELECT} WHERE d.id = ?1");
+    let found = conn.prepare_cached(&sql)?.query_row([id.0], row).optional()?;
+    found.map(|delivery| Ok(DeliveryRow { history: history(conn, id)?, ..delivery })).transpose()
+}
+
+/// What is unfinished, for each destination. All from the index of pending deliveries; the oldest is the one with the
+/// lowest ID.
+pub(super) fn backlog(conn: &Connection) -> rusqlite::Result<Vec<Backlog>> {
+    let row = |row: &Row<'_>| {
+        let oldest = Some(Timestamp::from_millis(row.get(2)?));
+        Ok(Backlog { destination: row.get(0)?, pending: count(row, 1)?, oldest })
+    };
+    conn.prepare_cached(BACKLOG)?.query_map((), row)?.collect()
+}
+
+pub(super) const BACKLOG: &str = "
+    SELECT (SELECT name FROM name WHERE id = b.destination), b.pending, (SELECT created_at FROM delivery WHERE id = b.oldest)
+    FROM (SELECT destination, count(*) AS pending, min(id) AS oldest FROM delivery WHERE state = 0 GROUP BY destination) b
+    ORDER BY 1";
+
+const SELECT: &str = "
+    SELECT d.id, d.event_seq, (SELECT name FROM name WHERE id = d.source), e.event_id,
+           (SELECT name FROM name WHERE id = d.destination), d.state, d.attempts,
+           CASE WHEN d.state = 0 AND d.owner IS NULL THEN d.due_at END, d.created_at, d.finished_at, d.replay, d.last_error
+    FROM delivery d CROSS JOIN event e ON e.seq = d.event_seq";
+
+fn row(row: &Row<'_>) -> rusqlite::Result<DeliveryRow> {
+    let time = |column| row.get::<_, Option<i64>>(column).map(|at| at.map(Timestamp::from_millis));
+    Ok(DeliveryRow {
+        id: DeliveryId(row.get(0)?),
+        event_seq: row.get(1)?,
+        event: EventKey { source: row.get(2)?, event_id: row.get(3)? },
+        destination: row.get(4)?,
+        status: status(row.get(5)?)?,
+        attempts: row.get(6)?,
+        next_attempt_at: time(7)?,
+        created_at: Timestamp::from_millis(row.get(8)?),
+        finished_at: time(9)?,
+        replay: row.get(10)?,
+        last_error: row.get(11)?,
+        history: Vec::new(),
+    })
+}
+
+fn status(state: i64) -> rusqlite::Result<DeliveryStatus> {
+    match state {
+        0 => Ok(DeliveryStatus::Pending),
+        1 => Ok(DeliveryStatus::Delivered),
+        2 => Ok(DeliveryStatus::Dead),
+        3 => Ok(DeliveryStatus::Cancelled),
+        _ => Err(unknown(5, "a delivery's state")),
+    }
+}
+
+fn history(conn: &Connection, delivery: DeliveryId) -> rusqlite::Result<Vec<AttemptRow>> {
+    conn.prepare_cached(HISTORY)?.query_map([delivery.0], attempt)?.collect()
+}
+
+const HISTORY: &str = "
+    SELECT number, at, duration_ms, status_code, error, response FROM attempt WHERE delivery = ?1 ORDER BY number";
+
+fn attempt(row: &Row<'_>) -> rusqlite::Result<AttemptRow> {
+    let attempt = Attempt {
+        at: Timestamp::from_millis(row.get(1)?),
+        duration: Duration::from_millis(count(row, 2)?),
+        status_code: row.get(3)?,
+        error: row.get(4)?,
+        response: row.get(5)?,
+    };
+    Ok(AttemptRow { number: row.get(0)?, attempt })
+}

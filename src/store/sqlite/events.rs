@@ -1,0 +1,152 @@
+//! Questions about events.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use rusqlite::{Connection, OptionalExtension as _, Row};
+
+use super::conditions::{Conditions, Range, count, unknown};
+use super::names::{self, Role};
+use super::record::key;
+use super::span::Kind;
+use crate::domain::{EventKey, EventStatus, Headers, Timestamp};
+use crate::store::{EventFilter, EventRow, Order, Page, StoredBody};
+
+/// A page of events.
+pub(super) fn list(conn: &Connection, filter: &EventFilter, page: Page) -> rusqlite::Result<Vec<EventRow>> {
+    match &filter.event_id {
+        Some(event_id) => list_by_id(conn, filter, event_id, page),
+        None => match conditions(conn, filter)? {
+            Some(conditions) => conditions.list(conn, SELECT, "e.seq", page, row),
+            None => Ok(Vec::new()),
+        },
+    }
+}
+
+/// By the sender's ID, which is unique for each source: the key is looked up for each, so that it needs no index.
+fn list_by_id(conn: &Connection, filter: &EventFilter, event_id: &str, page: Page) -> rusqlite::Result<Vec<EventRow>> {
+    let sources = match &filter.source {
+        Some(source) => vec![source.clone()],
+        None => names::all(conn, Role::Source)?.into_iter().map(|(_, name)| name).collect(),
+    };
+    let mut found = Vec::new();
+    for source in sources {
+        let (Some(seq), Some(mut conditions)) = (seq(conn, &source, event_id)?, conditions(conn, filter)?) else { continue };
+        conditions.and("e.seq = ?", seq);
+        conditions.and("e.event_id = ?", event_id.to_owned());
+        found.extend(conditions.list(conn, SELECT, "e.seq", page, row)?);
+    }
+    match page.order {
+        Order::Newest => found.sort_by_key(|row| std::cmp::Reverse(row.seq)),
+        Order::Oldest => found.sort_by_key(|row| row.seq),
+    }
+    found.truncate(page.limit);
+    Ok(found)
+}
+
+/// Everything but the ID; `None` when nothing can match.
+fn conditions(conn: &Connection, filter: &EventFilter) -> rusqlite::Result<Option<Conditions>> {
+    let mut conditions = Conditions::default();
+    let named = [("e.source = ?", Role::Source, &filter.source), ("e.type = ?", Role::Type, &filter.event_type)];
+    for (condition, role, name) in named {
+        let Some(name) = name else { continue };
+        let Some(id) = names::find(conn, role, name)? else { return Ok(None) };
+        conditions.and(condition, id);
+    }
+    if let Some(status) = filter.status {
+        conditions.also(in_status(status));
+    }
+    let range = Range { kind: Kind::Event, time: "e.received_at", since: filter.since, until: filter.until };
+    Ok(conditions.between(conn, &range)?.then_some(conditions))
+}
+
+/// [`EventStatus::of`] as a condition. What is rare starts from the small indexes of pending and undelivered deliveries.
+fn in_status(status: EventStatus) -> &'static str {
+    match status {
+        EventStatus::Dead => "e.seq IN (SELECT event_seq FROM delivery WHERE state >= 2 AND state = 2)",
+        EventStatus::Failing => {
+            "e.seq IN (SELECT event_seq FROM delivery WHERE state = 0 AND failures > 0)
+             AND NOT EXISTS (SELECT 1 FROM delivery d WHERE d.event_seq = e.seq AND d.state = 2)"
+        }
+        EventStatus::Pending => {
+            "e.seq IN (SELECT event_seq FROM delivery WHERE state = 0)
+             AND NOT EXISTS (SELECT 1 FROM delivery d WHERE d.event_seq = e.seq
+                             AND (d.state = 2 OR d.state = 0 AND d.failures > 0))"
+        }
+        EventStatus::Delivered => {
+            "EXISTS (SELECT 1 FROM delivery d WHERE d.event_seq = e.seq AND d.state = 1)
+             AND NOT EXISTS (SELECT 1 FROM delivery d WHERE d.event_seq = e.seq AND d.state IN (0, 2))"
+        }
+        EventStatus::Cancelled => {
+            "e.seq IN (SELECT event_seq FROM delivery WHERE state >= 2 AND state = 3)
+             AND NOT EXISTS (SELECT 1 FROM delivery d WHERE d.event_seq = e.seq AND d.state <> 3)"
+        }
+        EventStatus::Unrouted => "NOT EXISTS (SELECT 1 FROM delivery d WHERE d.event_seq = e.seq)",
+    }
+}
+
+/// One event with its headers.
+pub(super) fn one(conn: &Connection, wanted: &EventKey) -> rusqlite::Result<Option<EventRow>> {
+    let Some(seq) = seq(conn, &wanted.source, &wanted.event_id)? else { return Ok(None) };
+    let sql = format!("{SELECT} WHERE e.seq = ?1");
+    let found = conn.prepare_cached(&sql)?.query_row([seq], row).optional()?;
+    let Some(mut found) = found.filter(|row| row.key == *wanted) else { return Ok(None) };
+    let headers =
+        conn.prepare_cached("SELECT headers FROM payload WHERE seq = ?1")?.query_row([seq], |row| row.get::<_, Vec<u8>>(0)).optional()?;
+    found.headers = headers.map(Headers::from_encoded).transpose().map_err(|_| unknown(0, "an encoding of headers"))?;
+    Ok(Some(found))
+}
+
+/// One event's body.
+pub(super) fn body(conn: &Connection, wanted: &EventKey) -> rusqlite::Result<Option<StoredBody>> {
+    let Some(seq) = seq(conn, &wanted.source, &wanted.event_id)? else { return Ok(None) };
+    conn.prepare_cached(SELECT_BODY)?
+        .query_row((seq, &*wanted.event_id), |row| {
+            Ok(StoredBody { content_type: row.get(0)?, bytes: Bytes::from(row.get::<_, Vec<u8>>(1)?) })
+        })
+        .optional()
+}
+
+const SELECT_BODY: &str = "
+    SELECT e.content_type, p.body FROM event e JOIN payload p ON p.seq = e.seq WHERE e.seq = ?1 AND e.event_id = ?2";
+
+fn seq(conn: &Connection, source: &str, event_id: &str) -> rusqlite::Result<Option<i64>> {
+    conn.prepare_cached("SELECT seq FROM event_key WHERE key = ?1")?.query_row([key(source, event_id)], |row| row.get(0)).optional()
+}
+
+const SELECT: &str = "
+    SELECT e.seq, (SELECT name FROM name WHERE id = e.source), e.event_id, (SELECT name FROM name WHERE id = e.provider),
+           (SELECT name FROM name WHERE id = e.type), e.received_at,
+           (SELECT max(CASE d.state WHEN 2 THEN 5 WHEN 0 THEN 3 + (d.failures > 0) WHEN 1 THEN 2 ELSE 1 END)
+            FROM delivery d WHERE d.event_seq = e.seq),
+           e.duplicates, e.last_duplicate_at, e.size, e.content_type, e.verified_by
+    FROM event e";
+
+fn row(row: &Row<'_>) -> rusqlite::Result<EventRow> {
+    Ok(EventRow {
+        seq: row.get(0)?,
+        key: EventKey { source: row.get::<_, Arc<str>>(1)?, event_id: row.get(2)? },
+        provider: row.get(3)?,
+        event_type: row.get(4)?,
+        received_at: Timestamp::from_millis(row.get(5)?),
+        status: status(row.get(6)?),
+        duplicates: count(row, 7)?,
+        last_duplicate_at: row.get::<_, Option<i64>>(8)?.map(Timestamp::from_millis),
+        size: count(row, 9)?,
+        content_type: row.get(10)?,
+        verified_by: row.get(11)?,
+        headers: None,
+    })
+}
+
+/// From the worst delivery, as [`SELECT`] ranks them.
+fn status(worst: Option<i64>) -> EventStatus {
+    match worst {
+        None => EventStatus::Unrouted,
+        Some(1) => EventStatus::Cancelled,
+        Some(2) => EventStatus::Delivered,
+        Some(3) => EventStatus::Pending,
+        Some(4) => EventStatus::Failing,
+        Some(_) => EventStatus::Dead,
+    }
+}

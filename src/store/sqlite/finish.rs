@@ -1,0 +1,54 @@
+//! The end of an attempt: into the history, and into the delivery if the lease still holds.
+
+use super::fault::Fault;
+use super::unit::{Operation, Unit};
+use crate::domain::{Attempt, FinishedAttempt, Lease, Verdict};
+
+/// Ends an attempt. The output tells whether its lease was the current one.
+pub(super) struct Finish(pub(super) FinishedAttempt);
+
+impl Operation for Finish {
+    type Output = bool;
+    const ONWARD: bool = true;
+
+    fn bytes(&self) -> usize {
+        self.0.attempt.response.as_ref().map_or(0, Vec::len)
+    }
+
+    fn run(&self, unit: &mut Unit<'_>) -> Result<bool, Fault> {
+        let FinishedAttempt { lease, attempt, verdict } = &self.0;
+        if !judge(unit, lease, attempt, *verdict)? {
+            return Ok(false);
+        }
+        let duration = i64::try_from(attempt.duration.as_millis()).unwrap_or(i64::MAX);
+        let row =
+            (lease.delivery.0, lease.attempt, attempt.at.as_millis(), duration, attempt.status_code, &attempt.error, &attempt.response);
+        unit.execute(INSERT_ATTEMPT, row)?;
+        Ok(true)
+    }
+}
+
+/// Puts the verdict into the delivery; `false` if the lease is not the current one.
+fn judge(unit: &Unit<'_>, lease: &Lease, attempt: &Attempt, verdict: Verdict) -> Result<bool, Fault> {
+    let (id, owner, number) = (lease.delivery.0, unit.owner, lease.attempt);
+    let ended = attempt.at.plus(attempt.duration).as_millis();
+    let changed = match verdict {
+        Verdict::Delivered => unit.execute(DELIVERED, (id, owner, number, ended))?,
+        Verdict::RetryAt(due) => unit.execute(RETRY, (id, owner, number, due.as_millis(), &attempt.error))?,
+        Verdict::Dead => unit.execute(DEAD, (id, owner, number, ended, &attempt.error))?,
+    };
+    Ok(changed == 1)
+}
+
+const DELIVERED: &str = "
+    UPDATE delivery SET state = 1, owner = NULL, finished_at = ?4
+    WHERE id = ?1 AND state = 0 AND owner = ?2 AND attempts = ?3";
+const RETRY: &str = "
+    UPDATE delivery SET owner = NULL, due_at = ?4, failures = failures + 1, last_error = ?5
+    WHERE id = ?1 AND state = 0 AND owner = ?2 AND attempts = ?3";
+const DEAD: &str = "
+    UPDATE delivery SET state = 2, owner = NULL, finished_at = ?4, failures = failures + 1, last_error = ?5
+    WHERE id = ?1 AND state = 0 AND owner = ?2 AND attempts = ?3";
+const INSERT_ATTEMPT: &str = "
+    INSERT INTO attempt (delivery, number, at, duration_ms, status_code, error, response)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";

@@ -1,0 +1,173 @@
+//! The store in one SQLite file: no server, no set-up, and every answer after a sync to disk.
+//!
+//! One thread writes and shares each commit among all who wait; two threads read. Several processes may have the file
+//! open at once: the unique key dedupes among them, and leases keep them off each other's deliveries.
+
+mod claim;
+mod conditions;
+mod deliveries;
+mod events;
+mod fault;
+mod finish;
+mod names;
+mod open;
+mod owner;
+mod probe;
+mod prune;
+mod queue;
+mod reader;
+mod record;
+mod rejections;
+mod roles;
+mod span;
+mod unit;
+mod writer;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+pub use open::OpenError;
+
+use self::prune::Marks;
+use self::queue::Bounds;
+use self::reader::Readers;
+use self::unit::{Operation, RejectionBounds};
+use self::writer::{Settings, Writer};
+use super::StoreError;
+use crate::domain::{Observer, Silent};
+
+/// The bounds of the store.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// How many requests may wait to be committed.
+    pub queue_requests: usize,
+    /// How many bytes of headers and bodies may wait to be committed.
+    pub queue_bytes: usize,
+    /// How many rejections are kept for each source.
+    pub rejections_per_source: usize,
+    /// How many bytes of rejections are kept for each source.
+    pub rejection_bytes_per_source: usize,
+    /// How long a transaction waits for one of another process.
+    pub busy_timeout: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            queue_requests: 10_000,
+            queue_bytes: 64 << 20,
+            rejections_per_source: 1_000,
+            rejection_bytes_per_source: 64 << 20,
+            busy_timeout: Duration::from_secs(2),
+        }
+    }
+}
+
+/// A store in a SQLite file. Clones share it; the last one to go closes it.
+#[derive(Clone)]
+pub struct SqliteStore(Arc<Inner>);
+
+struct Inner {
+    path: PathBuf,
+    /// `None` when opened for reading only.
+    writer: Option<Writer>,
+    readers: Readers,
+    marks: Marks,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl SqliteStore {
+    /// Opens the database, creates it if need be, and brings its schema up to date. Leases of dead processes stay until
+    /// [`Outbox::recover`](super::Outbox::recover) is called.
+    ///
+    /// # Errors
+    /// [`OpenError`], in words for the operator.
+    pub fn open(path: &Path, options: &Options, observer: Arc<dyn Observer>) -> Result<Self, OpenError> {
+        let settings = Settings {
+            path: path.to_owned(),
+            busy_timeout: options.busy_timeout,
+            queue: Bounds { requests: options.queue_requests, bytes: options.queue_bytes },
+            rejections: RejectionBounds { count: options.rejections_per_source, bytes: options.rejection_bytes_per_source },
+            observer: Arc::clone(&observer),
+        };
+        let (writer, writing) = Writer::start(settings)?;
+        let started = Readers::start(path, options.busy_timeout, observer);
+        let (readers, mut threads) = started.inspect_err(|_| writer.close())?;
+        threads.push(writing);
+        Ok(Self::new(path, Some(writer), readers, threads))
+    }
+
+    /// Opens an existing database for questions alone: all that writes is [`StoreError::Unavailable`].
+    ///
+    /// # Errors
+    /// [`OpenError`], in words for the operator.
+    pub fn open_read_only(path: &Path) -> Result<Self, OpenError> {
+        let (readers, threads) = Readers::start(path, Options::default().busy_timeout, Arc::new(Silent))?;
+        Ok(Self::new(path, None, readers, threads))
+    }
+
+    fn new(path: &Path, writer: Option<Writer>, readers: Readers, threads: Vec<JoinHandle<()>>) -> Self {
+        let (path, marks, threads) = (path.to_owned(), Marks::default(), Mutex::new(threads));
+        Self(Arc::new(Inner { path, writer, readers, marks, threads }))
+    }
+
+    /// Closes the store: what is queued is still committed and answered, then the threads end and this process's lock
+    /// is released. Later calls are [`StoreError::Unavailable`].
+    pub async fn close(&self) {
+        self.0.close();
+        let threads = self.0.take_threads();
+        let joined = tokio::task::spawn_blocking(move || join(threads)).await;
+        debug_assert!(joined.is_ok(), "joining does not panic");
+    }
+
+    /// Ends the store as a killed process would.
+    #[cfg(test)]
+    fn kill(self) {
+        if let Some(writer) = &self.0.writer {
+            writer.kill();
+        }
+        self.0.readers.close();
+        join(self.0.take_threads());
+    }
+
+    async fn write<O: Operation>(&self, operation: O) -> Result<O::Output, StoreError> {
+        match &self.0.writer {
+            Some(writer) => writer.call(operation).await,
+            None => Err(StoreError::Unavailable("the database was opened for reading only".to_owned())),
+        }
+    }
+}
+
+impl Inner {
+    fn close(&self) {
+        self.readers.close();
+        if let Some(writer) = &self.writer {
+            writer.close();
+        }
+    }
+
+    fn take_threads(&self) -> Vec<JoinHandle<()>> {
+        std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Waits until what is queued is committed, as [`SqliteStore::close`] does.
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.close();
+        join(self.take_threads());
+    }
+}
+
+/// In this order: readers end first, so that the writer can truncate the log.
+fn join(threads: Vec<JoinHandle<()>>) {
+    for thread in threads {
+        // A thread that panicked has already left its callers an answer.
+        let _ = thread.join();
+    }
+}

@@ -1,0 +1,108 @@
+//! Who holds leases. Every process that writes is an owner: a row in the database and a lock on a file beside it. The
+//! operating system frees the lock when the process ends, however it ends, so leases of the dead are known at once.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::path::{Path, PathBuf};
+
+use rusqlite::Connection;
+
+use super::fault::Fault;
+use super::open::OpenError;
+use super::unit::{Operation, Unit};
+use crate::domain::Timestamp;
+
+/// This process as an owner, for as long as the value lives.
+pub(super) struct Owner {
+    id: i64,
+    file: PathBuf,
+    /// Held, never read.
+    _lock: File,
+}
+
+impl Owner {
+    /// Registers a new owner.
+    ///
+    /// # Errors
+    /// [`OpenError`] when the database or the lock file cannot be written.
+    pub(super) fn register(conn: &Connection, database: &Path) -> Result<Self, OpenError> {
+        let registered = Self::begin(conn, database);
+        if registered.is_err() && !conn.is_autocommit() {
+            let _ = conn.execute_batch("ROLLBACK");
+        }
+        registered
+    }
+
+    /// The lock is taken within the transaction: whoever sees the row later finds the lock held.
+    fn begin(conn: &Connection, database: &Path) -> Result<Self, OpenError> {
+        let explain = |error| OpenError::explain(database, &error);
+        conn.execute_batch("BEGIN IMMEDIATE; UPDATE counter SET owner = owner + 1 WHERE id = 1").map_err(explain)?;
+        let id = conn.query_row("SELECT owner FROM counter WHERE id = 1", (), |row| row.get(0)).map_err(explain)?;
+        conn.execute("INSERT INTO owner (id) VALUES (?1)", [id]).map_err(explain)?;
+        let file = lock_file(database, id);
+        let unwritable = |reason: String| OpenError::NotWritable { path: file.clone(), reason };
+        let options = OpenOptions::new().write(true).create(true).truncate(false).open(&file);
+        let lock = options.map_err(|error| unwritable(error.to_string()))?;
+        lock.try_lock().map_err(|error| unwritable(error.to_string()))?;
+        conn.execute_batch("COMMIT").map_err(explain)?;
+        Ok(Self { id, file, _lock: lock })
+    }
+
+    /// Its number in the database.
+    pub(super) fn id(&self) -> i64 {
+        self.id
+    }
+
+    /// Goes without a trace, unless it still holds leases: then the next recovery finds it dead.
+    pub(super) fn resign(&self, conn: &Connection) {
+        let sql = "DELETE FROM owner WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM delivery WHERE owner = ?1)";
+        if conn.execute(sql, [self.id]).is_ok_and(|gone| gone > 0) {
+            let _ = std::fs::remove_file(&self.file);
+        }
+    }
+}
+
+/// Voids the leases of owners that are dead.
+pub(super) struct Recover {
+    /// When their deliveries fall due.
+    pub(super) now: Timestamp,
+}
+
+impl Operation for Recover {
+    type Output = u64;
+    const ONWARD: bool = true;
+
+    fn run(&self, unit: &mut Unit<'_>) -> Result<u64, Fault> {
+        let mut others = unit.conn.prepare_cached("SELECT id FROM owner WHERE id <> ?1")?;
+        let others: Vec<i64> = others.query_map([unit.owner], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+        let mut voided = 0;
+        for owner in others {
+            let file = lock_file(unit.path, owner);
+            let Some(_lock) = lock_of_the_dead(&file) else { continue };
+            voided += unit.execute(VOID, (owner, self.now.as_millis()))?;
+            unit.execute("DELETE FROM owner WHERE id = ?1", [owner])?;
+            // Should the transaction fail after this: an owner without a file is dead, too.
+            let _ = std::fs::remove_file(&file);
+        }
+        Ok(voided as u64)
+    }
+}
+
+const VOID: &str = "UPDATE delivery SET owner = NULL, due_at = ?2 WHERE owner = ?1 AND state = 0";
+
+/// `Some` when the owner behind this file is dead, with the lock that proves it if there still is a file.
+fn lock_of_the_dead(file: &Path) -> Option<Option<File>> {
+    match OpenOptions::new().write(true).open(file) {
+        Ok(lock) => match lock.try_lock() {
+            Ok(()) => Some(Some(lock)),
+            Err(TryLockError::WouldBlock | TryLockError::Error(_)) => None,
+        },
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Some(None),
+        Err(_) => None,
+    }
+}
+
+fn lock_file(database: &Path, owner: i64) -> PathBuf {
+    let mut name = database.as_os_str().to_owned();
+    name.push(format!("-owner-{owner}"));
+    name.into()
+}

@@ -1,0 +1,135 @@
+//! The roles of the store, each method handed to the writer or to a reader.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::SqliteStore;
+use super::claim::{ClaimDue, Release};
+use super::finish::Finish;
+use super::owner::Recover;
+use super::probe::Probe;
+use super::prune::{self, Erase, Extent};
+use super::record::Record;
+use super::rejections::{self, Refuse};
+use super::{deliveries, events};
+use crate::domain::{Backlog, DeliveryId, EventKey, FinishedAttempt, Lease, NewRejection, Timestamp, VerifiedEvent};
+use crate::store::{
+    Claim, DeliveryFilter, DeliveryRow, EventFilter, EventRow, History, Inbox, Outbox, Page, Prune, Pruned, Recorded, RejectionFilter,
+    RejectionRow, Size, StoreError, StoredBody,
+};
+
+#[async_trait]
+impl Inbox for SqliteStore {
+    async fn record(&self, event: VerifiedEvent, destinations: Vec<Arc<str>>) -> Result<Recorded, StoreError> {
+        self.write(Record::new(event, destinations)).await
+    }
+
+    async fn refuse(&self, rejection: NewRejection) -> Result<(), StoreError> {
+        self.write(Refuse(rejection)).await
+    }
+
+    async fn ready(&self) -> Result<(), StoreError> {
+        self.write(Probe).await
+    }
+}
+
+#[async_trait]
+impl Outbox for SqliteStore {
+    async fn claim(&self, destination: &Arc<str>, limit: usize, now: Timestamp, lease: Duration) -> Result<Claim, StoreError> {
+        self.write(ClaimDue { destination: Arc::clone(destination), limit, now, lease }).await
+    }
+
+    async fn finish(&self, attempt: FinishedAttempt) -> Result<bool, StoreError> {
+        self.write(Finish(attempt)).await
+    }
+
+    async fn release(&self, leases: Vec<Lease>, due: Timestamp) -> Result<(), StoreError> {
+        self.write(Release { leases, due }).await
+    }
+
+    async fn recover(&self, now: Timestamp) -> Result<u64, StoreError> {
+        self.write(Recover { now }).await
+    }
+
+    async fn backlog(&self) -> Result<Vec<Backlog>, StoreError> {
+        self.0.readers.ask(deliveries::backlog).await
+    }
+}
+
+#[async_trait]
+impl History for SqliteStore {
+    async fn events(&self, filter: EventFilter, page: Page) -> Result<Vec<EventRow>, StoreError> {
+        self.0.readers.ask(move |conn| events::list(conn, &filter, page)).await
+    }
+
+    async fn event(&self, key: EventKey) -> Result<Option<EventRow>, StoreError> {
+        self.0.readers.ask(move |conn| events::one(conn, &key)).await
+    }
+
+    async fn deliveries_of(&self, events: Vec<i64>, attempts: bool) -> Result<Vec<DeliveryRow>, StoreError> {
+        self.0.readers.ask(move |conn| deliveries::of_events(conn, &events, attempts)).await
+    }
+
+    async fn body(&self, key: EventKey) -> Result<Option<StoredBody>, StoreError> {
+        self.0.readers.ask(move |conn| events::body(conn, &key)).await
+    }
+
+    async fn deliveries(&self, filter: DeliveryFilter, page: Page) -> Result<Vec<DeliveryRow>, StoreError> {
+        self.0.readers.ask(move |conn| deliveries::list(conn, &filter, page)).await
+    }
+
+    async fn delivery(&self, id: DeliveryId) -> Result<Option<DeliveryRow>, StoreError> {
+        self.0.readers.ask(move |conn| deliveries::one(conn, id)).await
+    }
+
+    async fn rejections(&self, filter: RejectionFilter, page: Page) -> Result<Vec<RejectionRow>, StoreError> {
+        self.0.readers.ask(move |conn| rejections::list(conn, &filter, page)).await
+    }
+
+    async fn prune(&self, prune: Prune) -> Result<Pruned, StoreError> {
+        // Whole events first: their payloads then need no second visit.
+        let whole = self.prune_to(Extent::Whole, prune.ids_before, prune.chunk).await?;
+        if !whole.nothing() {
+            return Ok(whole);
+        }
+        let pruned = self.prune_to(Extent::Payload, prune.bodies_before, prune.chunk).await?;
+        if pruned.nothing() {
+            self.0.marks.restart();
+        }
+        Ok(pruned)
+    }
+
+    async fn size(&self) -> Result<Size, StoreError> {
+        let path = self.0.path.clone();
+        let mut wal = path.clone().into_os_string();
+        wal.push("-wal");
+        self.0.readers.ask(move |_| Ok(Size { database: bytes(path), wal: bytes(wal.into()) })).await
+    }
+}
+
+impl SqliteStore {
+    /// One chunk; nothing only when there is nothing left in this round.
+    async fn prune_to(&self, extent: Extent, before: Timestamp, chunk: usize) -> Result<Pruned, StoreError> {
+        while let Some(after) = self.0.marks.next(extent) {
+            let events = self.0.readers.ask(move |conn| prune::candidates(conn, extent, before, after, chunk)).await?;
+            if events.is_empty() {
+                self.0.marks.advance(extent, None);
+                break;
+            }
+            let erased = self.write(Erase { extent, events, rows: chunk }).await?;
+            self.0.marks.advance(extent, erased.last);
+            if !erased.pruned.nothing() {
+                return Ok(erased.pruned);
+            }
+        }
+        Ok(Pruned::default())
+    }
+}
+
+/// A file's size; a file that is not there has none.
+fn bytes(path: PathBuf) -> u64 {
+    std::fs::metadata(path).map_or(0, |file| file.len())
+}

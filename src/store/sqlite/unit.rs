@@ -1,0 +1,164 @@
+//! A unit of work: one write transaction with what its operations share, and what is written once for all of them just
+//! before the commit.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::Path;
+
+use rusqlite::{Connection, Params};
+
+use super::fault::Fault;
+use super::names::{Names, Role};
+use super::rejections;
+use super::span::{Kind, Spans};
+
+/// Something to do in a write transaction. May run more than once, when a batch is rolled back and its operations are
+/// tried one by one: it must not use itself up.
+pub(super) trait Operation: Send + 'static {
+    /// What the caller gets.
+    type Output: Send + 'static;
+
+    /// Whether it begins, continues or ends work that is already in the store: such operations are let in beyond the
+    /// queue's bound, or a flood of new events would keep the old ones from being finished.
+    const ONWARD: bool = false;
+
+    /// Whether it is better left undone when nobody waits for its answer any more.
+    const ONLY_IF_AWAITED: bool = false;
+
+    /// The bytes that it holds while it waits.
+    fn bytes(&self) -> usize {
+        0
+    }
+
+    /// Does it. After an error the whole transaction is rolled back.
+    fn run(&self, unit: &mut Unit<'_>) -> Result<Self::Output, Fault>;
+}
+
+/// How many rejections are kept for each source.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct RejectionBounds {
+    /// Rows.
+    pub(super) count: usize,
+    /// Bytes of them all.
+    pub(super) bytes: usize,
+}
+
+/// A write transaction in the making.
+pub(super) struct Unit<'w> {
+    /// The connection, inside the transaction.
+    pub(super) conn: &'w Connection,
+    /// The database file.
+    pub(super) path: &'w Path,
+    /// Under which number this process holds leases.
+    pub(super) owner: i64,
+    names: &'w mut Names,
+    bounds: RejectionBounds,
+    numbers: Option<Numbers>,
+    duplicates: HashMap<i64, Duplicates>,
+    spans: Spans,
+    refused: BTreeSet<i64>,
+}
+
+/// The last numbers given out.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Numbers {
+    event: i64,
+    delivery: i64,
+}
+
+#[derive(Default)]
+struct Duplicates {
+    count: i64,
+    last_at: i64,
+}
+
+impl<'w> Unit<'w> {
+    /// Work on a transaction that has just begun.
+    pub(super) fn new(conn: &'w Connection, path: &'w Path, owner: i64, names: &'w mut Names, bounds: RejectionBounds) -> Self {
+        let (numbers, duplicates, spans, refused) = (None, HashMap::new(), Spans::default(), BTreeSet::new());
+        Self { conn, path, owner, names, bounds, numbers, duplicates, spans, refused }
+    }
+
+    /// Runs a statement; returns how many rows it changed.
+    pub(super) fn execute(&self, sql: &str, params: impl Params) -> Result<usize, Fault> {
+        Ok(self.conn.prepare_cached(sql)?.execute(params)?)
+    }
+
+    /// The number of a name; a new one if it has none.
+    pub(super) fn intern(&mut self, role: Role, name: &str) -> Result<i64, Fault> {
+        Ok(self.names.intern(self.conn, role, name)?)
+    }
+
+    /// The number of a name, if it has one.
+    pub(super) fn find(&mut self, role: Role, name: &str) -> Result<Option<i64>, Fault> {
+        Ok(self.names.find(self.conn, role, name)?)
+    }
+
+    /// The name behind a number.
+    pub(super) fn name(&mut self, id: i64) -> Result<std::sync::Arc<str>, Fault> {
+        Ok(self.names.name(self.conn, id)?)
+    }
+
+    /// The number that the next event would get.
+    pub(super) fn next_event(&mut self) -> Result<i64, Fault> {
+        Ok(self.numbers()?.event + 1)
+    }
+
+    /// Uses up [`Unit::next_event`].
+    pub(super) fn take_event(&mut self, received_at: i64) -> Result<i64, Fault> {
+        let numbers = self.numbers()?;
+        numbers.event += 1;
+        let seq = numbers.event;
+        self.spans.add(Kind::Event, received_at, seq);
+        Ok(seq)
+    }
+
+    /// A number for a new delivery.
+    pub(super) fn take_delivery(&mut self, created_at: i64) -> Result<i64, Fault> {
+        let numbers = self.numbers()?;
+        numbers.delivery += 1;
+        let id = numbers.delivery;
+        self.spans.add(Kind::Delivery, created_at, id);
+        Ok(id)
+    }
+
+    /// Counts a duplicate of a stored event; written once, however many come in this transaction.
+    pub(super) fn count_duplicate(&mut self, seq: i64, at: i64) {
+        let duplicates = self.duplicates.entry(seq).or_insert(Duplicates { count: 0, last_at: at });
+        duplicates.count += 1;
+        duplicates.last_at = duplicates.last_at.max(at);
+    }
+
+    /// Has the rejections of this source cut to their bounds before the commit.
+    pub(super) fn cut_rejections(&mut self, source: i64) {
+        self.refused.insert(source);
+    }
+
+    /// Writes what was put off. The last step before the commit.
+    pub(super) fn flush(mut self) -> Result<(), Fault> {
+        if let Some(numbers) = self.numbers {
+            self.execute("UPDATE counter SET event = ?1, delivery = ?2 WHERE id = 1", (numbers.event, numbers.delivery))?;
+        }
+        // In key order, so that neighbours on a page are written together.
+        let duplicates: BTreeMap<_, _> = std::mem::take(&mut self.duplicates).into_iter().collect();
+        for (seq, Duplicates { count, last_at }) in duplicates {
+            self.execute(COUNT_DUPLICATES, (seq, count, last_at))?;
+        }
+        std::mem::take(&mut self.spans).write(self.conn)?;
+        for source in std::mem::take(&mut self.refused) {
+            rejections::cut(self.conn, source, self.bounds)?;
+        }
+        Ok(())
+    }
+
+    fn numbers(&mut self) -> Result<&mut Numbers, Fault> {
+        if self.numbers.is_none() {
+            let mut statement = self.conn.prepare_cached("SELECT event, delivery FROM counter WHERE id = 1")?;
+            self.numbers = Some(statement.query_row((), |row| Ok(Numbers { event: row.get(0)?, delivery: row.get(1)? }))?);
+        }
+        self.numbers.as_mut().ok_or_else(|| Fault::Own("the counters are missing".to_owned()))
+    }
+}
+
+const COUNT_DUPLICATES: &str = "
+    UPDATE event SET duplicates = duplicates + ?2, last_duplicate_at = max(coalesce(last_duplicate_at, ?3), ?3)
+    WHERE seq = ?1";

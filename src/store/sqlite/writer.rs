@@ -1,0 +1,210 @@
+//! The one thread that writes. It takes whatever is queued, runs it in one transaction, and answers after the commit: the
+//! sync is shared by all who wait for it.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use rusqlite::Connection;
+use tokio::sync::oneshot;
+
+use super::fault::Fault;
+use super::names::Names;
+use super::open::{self, OpenError};
+use super::owner::Owner;
+use super::queue::{Bounds, Queue, closed};
+use super::unit::{Operation, RejectionBounds, Unit};
+use crate::domain::{Happening, Observer};
+use crate::store::StoreError;
+
+/// The most that goes into one transaction.
+const BATCH: Bounds = Bounds { requests: 1_000, bytes: 8 << 20 };
+/// How many more operations on work that is already stored may wait beyond the queue's bound.
+const ONWARD_RESERVE: usize = 4_096;
+
+/// An operation with whoever waits for it.
+trait Job: Send {
+    /// Whether it should be done at all.
+    fn wanted(&self) -> bool;
+    /// Does it and keeps the result until the commit.
+    fn run(&mut self, unit: &mut Unit<'_>) -> Result<(), Fault>;
+    /// Answers: with the result, or with the reason why there is none.
+    fn settle(self: Box<Self>, committed: Result<(), StoreError>);
+}
+
+struct Call<O: Operation> {
+    operation: O,
+    output: Option<O::Output>,
+    answer: oneshot::Sender<Result<O::Output, StoreError>>,
+}
+
+impl<O: Operation> Job for Call<O> {
+    fn wanted(&self) -> bool {
+        !(O::ONLY_IF_AWAITED && self.answer.is_closed())
+    }
+
+    fn run(&mut self, unit: &mut Unit<'_>) -> Result<(), Fault> {
+        self.output = Some(self.operation.run(unit)?);
+        Ok(())
+    }
+
+    fn settle(self: Box<Self>, committed: Result<(), StoreError>) {
+        let Self { output, answer, .. } = *self;
+        // Whoever asked may have gone: the commit stands.
+        let _ = answer.send(committed.and_then(|()| output.ok_or_else(closed)));
+    }
+}
+
+/// What the writer is made with.
+pub(super) struct Settings {
+    /// The database file.
+    pub(super) path: PathBuf,
+    /// How long to wait for another process's transaction.
+    pub(super) busy_timeout: Duration,
+    /// How much may wait.
+    pub(super) queue: Bounds,
+    /// How many rejections are kept.
+    pub(super) rejections: RejectionBounds,
+    /// Is told of commits and failures.
+    pub(super) observer: Arc<dyn Observer>,
+}
+
+/// The way to the writer's thread.
+pub(super) struct Writer {
+    queue: Arc<Queue<Box<dyn Job>>>,
+}
+
+impl Writer {
+    /// Opens the database for writing and starts the thread.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub(super) fn start(settings: Settings) -> Result<(Self, JoinHandle<()>), OpenError> {
+        let conn = open::writable(&settings.path, settings.busy_timeout)?;
+        let owner = Owner::register(&conn, &settings.path)?;
+        let queue = Arc::new(Queue::new(settings.queue));
+        let state = State { conn, owner, names: Names::default(), queue: Arc::clone(&queue), settings };
+        let path = state.settings.path.clone();
+        let thread = std::thread::Builder::new()
+            .name("store-writer".to_owned())
+            .spawn(move || state.serve())
+            .map_err(|error| OpenError::CannotOpen { path, reason: error.to_string() })?;
+        Ok((Self { queue }, thread))
+    }
+
+    /// Has an operation done; returns after its transaction is synced.
+    pub(super) async fn call<O: Operation>(&self, operation: O) -> Result<O::Output, StoreError> {
+        let (answer, outcome) = oneshot::channel();
+        let (bytes, reserve) = (operation.bytes(), if O::ONWARD { ONWARD_RESERVE } else { 0 });
+        self.queue.push(Box::new(Call { operation, output: None, answer }), bytes, reserve)?;
+        outcome.await.unwrap_or_else(|_| Err(closed()))
+    }
+
+    /// Lets nothing more in; the thread ends once it has done what is queued.
+    pub(super) fn close(&self) {
+        self.queue.close();
+    }
+
+    /// Ends the thread as a killed process would: nothing more is done, answered or tidied up.
+    #[cfg(test)]
+    pub(super) fn kill(&self) {
+        self.queue.abandon();
+    }
+}
+
+/// What the thread owns.
+struct State {
+    conn: Connection,
+    owner: Owner,
+    names: Names,
+    queue: Arc<Queue<Box<dyn Job>>>,
+    settings: Settings,
+}
+
+impl State {
+    fn serve(mut self) {
+        while let Some(mut jobs) = self.queue.take(BATCH) {
+            jobs.retain(|job| job.wanted());
+            if !jobs.is_empty() {
+                self.serve_batch(jobs);
+            }
+        }
+        self.end();
+    }
+
+    fn serve_batch(&mut self, mut jobs: Vec<Box<dyn Job>>) {
+        match self.transact(&mut jobs) {
+            Ok(()) => jobs.into_iter().for_each(|job| job.settle(Ok(()))),
+            // Somebody's own fault: find out whose, and let the others through.
+            Err(fault) if fault.is_own() && jobs.len() > 1 => {
+                for job in jobs {
+                    self.serve_batch(vec![job]);
+                }
+            }
+            Err(fault) => {
+                self.settings.observer.happened(&Happening::StoreFailed { cause: fault.cause() });
+                jobs.into_iter().for_each(|job| job.settle(Err(fault.to_error())));
+                if self.queue.is_closed() && !fault.is_own() {
+                    // Nobody will wait through a failure of each batch that is left.
+                    self.queue.abandon();
+                }
+            }
+        }
+    }
+
+    /// One transaction with all of these, committed and synced, or none of them.
+    fn transact(&mut self, jobs: &mut [Box<dyn Job>]) -> Result<(), Fault> {
+        let begun = Instant::now();
+        let outcome = catch_unwind(AssertUnwindSafe(|| self.run(jobs)));
+        let outcome = outcome.unwrap_or_else(|_| Err(Fault::Own("internal error in the store".to_owned())));
+        match &outcome {
+            Ok(()) => {
+                let happening = Happening::Committed { operations: jobs.len(), took: begun.elapsed() };
+                self.settings.observer.happened(&happening);
+            }
+            Err(_) => self.roll_back(),
+        }
+        outcome
+    }
+
+    fn run(&mut self, jobs: &mut [Box<dyn Job>]) -> Result<(), Fault> {
+        self.conn.prepare_cached("BEGIN IMMEDIATE")?.execute(())?;
+        let mut unit = Unit::new(&self.conn, &self.settings.path, self.owner.id(), &mut self.names, self.settings.rejections);
+        for job in jobs {
+            job.run(&mut unit)?;
+        }
+        unit.flush()?;
+        self.conn.prepare_cached("COMMIT")?.execute(())?;
+        Ok(())
+    }
+
+    /// Back to before the transaction; with a fresh connection if this one cannot even do that.
+    fn roll_back(&mut self) {
+        self.names.forget();
+        // SQLite has rolled back by itself after some errors.
+        if self.conn.is_autocommit() || self.conn.execute_batch("ROLLBACK").is_ok() {
+            return;
+        }
+        if let Ok(conn) = open::writable(&self.settings.path, self.settings.busy_timeout) {
+            self.conn = conn;
+        }
+    }
+
+    /// Leaves the database as small and tidy as it can be; what fails here is made up for at the next start.
+    fn end(self) {
+        if self.queue.is_abandoned() {
+            return;
+        }
+        self.owner.resign(&self.conn);
+        let _ = self.conn.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
+    }
+}
+
+/// A thread that died some other way than by its end leaves nobody waiting.
+impl Drop for State {
+    fn drop(&mut self) {
+        self.queue.abandon();
+    }
+}
