@@ -18,6 +18,7 @@ use crate::history::History;
 use crate::http::{self, Access, AdminParts, ListenError, Listener, PublicParts};
 use crate::ingest::Ingest;
 use crate::store::sqlite::{OpenError, Options, SqliteStore};
+pub use crate::telemetry::{Format as LogFormat, init as init_log};
 use crate::telemetry::{Tee, Telemetry};
 use crate::verify::KeyError;
 

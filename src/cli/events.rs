@@ -13,7 +13,7 @@ use super::settings::{FileArguments, Settings};
 use crate::app;
 use crate::domain::{EventKey, EventStatus, Timestamp};
 use crate::history::{Cursor, EventView, History, MAX_LIMIT, Paging};
-use crate::store::{EventFilter, Order};
+use crate::history::{EventFilter, Order};
 
 /// How often the database is asked for new events.
 const POLL: Duration = Duration::from_millis(200);

@@ -8,8 +8,8 @@ use tokio_util::sync::CancellationToken;
 use super::output;
 use super::settings::Settings;
 use crate::app::App;
+use crate::app::{self, LogFormat};
 use crate::config::Config;
-use crate::telemetry::{self, Format};
 
 /// Receive and deliver.
 #[derive(Args)]
@@ -17,12 +17,12 @@ pub(super) struct Arguments {
     #[command(flatten)]
     settings: Settings,
     /// The form of log lines on standard error; RUST_LOG filters them
-    #[arg(long, value_enum, default_value_t = LogFormat::Text, env = "ONCEWARD_LOG_FORMAT")]
-    log_format: LogFormat,
+    #[arg(long, value_enum, default_value_t = LogForm::Text, env = "ONCEWARD_LOG_FORMAT")]
+    log_format: LogForm,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
-enum LogFormat {
+enum LogForm {
     Text,
     Json,
 }
@@ -30,10 +30,10 @@ enum LogFormat {
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let config = arguments.settings.load()?;
     let format = match arguments.log_format {
-        LogFormat::Text => Format::Text,
-        LogFormat::Json => Format::Json,
+        LogForm::Text => LogFormat::Text,
+        LogForm::Json => LogFormat::Json,
     };
-    telemetry::init(format, &std::env::var("RUST_LOG").unwrap_or_default());
+    app::init_log(format, &std::env::var("RUST_LOG").unwrap_or_default());
     super::runtime()?.block_on(serve(&config))
 }
 

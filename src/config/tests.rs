@@ -18,6 +18,7 @@ fn env(name: &str) -> Option<String> {
         "BLANK" => Some("  ".into()),
         "UNSET" => None,
         "ONCEWARD_ADMIN_TOKEN" => Some("admin-token-0123456789".into()),
+        "GITHUB_WEBHOOK_SECRET_OLD" => Some(format!("old-{SECRET}")),
         _ => Some(SECRET.into()),
     }
 }

@@ -13,8 +13,8 @@ use tokio::time::Instant;
 
 use crate::deliver::Destination;
 use crate::domain::{
-    Attempt, AttemptResult, Backlog, ClaimedDelivery, Clock, DeliveryId, DeliveryStatus, EventKey, FinishedAttempt, Happening, Headers,
-    Lease, Observer, Outcome, StoredEvent, Timestamp, Verdict,
+    Attempt, AttemptResult, ClaimedDelivery, Clock, DeliveryId, DeliveryStatus, EventKey, FinishedAttempt, Happening, Headers, Lease,
+    Observer, Outcome, StoredEvent, Timestamp, Verdict,
 };
 use crate::store::{Claim, Outbox, StoreError};
 
@@ -235,10 +235,6 @@ impl Outbox for FakeOutbox {
         }
         drop(state);
         self.changed(Ok(voided))
-    }
-
-    async fn backlog(&self) -> Result<Vec<Backlog>, StoreError> {
-        Ok(Vec::new())
     }
 }
 

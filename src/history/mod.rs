@@ -6,11 +6,12 @@ mod view;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+pub use crate::store::{DeliveryFilter, EventFilter, Order, RejectionFilter, StoreError};
 pub use cursor::{Cursor, CursorError};
 pub use view::{AttemptView, DeliveryView, EventView, PageView, RejectionView};
 
 use crate::domain::{Backlog, DeliveryId, EventKey};
-use crate::store::{self, DeliveryFilter, DeliveryRow, EventFilter, Order, Prune, Pruned, RejectionFilter, Size, StoreError, StoredBody};
+use crate::store::{self, DeliveryRow, Prune, Pruned, Size, StoredBody};
 
 /// The most rows of a page.
 pub const MAX_LIMIT: usize = 200;

@@ -8,7 +8,7 @@ use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpResponse, ResponseError};
 
 use crate::domain::Code;
-use crate::store::StoreError;
+use crate::history::StoreError;
 
 /// When to come back after store trouble.
 const STORE_RETRY_AFTER: Duration = Duration::from_secs(5);
@@ -112,8 +112,8 @@ mod tests {
         for code in Code::all() {
             let response = Problem::new(code).retry_after(Some(Duration::from_millis(1_200))).response();
             assert_eq!(response.status().as_u16(), code.status());
-            assert_eq!(response.headers()[header::CONTENT_TYPE], "application/problem+json");
-            assert_eq!(response.headers()[header::RETRY_AFTER], "2");
+            assert_eq!(response.headers().get(header::CONTENT_TYPE).unwrap(), "application/problem+json");
+            assert_eq!(response.headers().get(header::RETRY_AFTER).unwrap(), "2");
             let body = to_bytes(response.into_body()).await.unwrap();
             let document: serde_json::Value = serde_json::from_slice(&body).unwrap();
             assert_eq!(document["type"], format!("onceward:{code}"));

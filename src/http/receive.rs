@@ -14,8 +14,8 @@ use super::problem::Problem;
 use super::{body, ops};
 use crate::config::Limits;
 use crate::domain::{Code, EventKey, HeaderBuilder, Headers, RawRequest, Reply};
+use crate::ingest::Recorded;
 use crate::ingest::{Answer, Ingest, Source};
-use crate::store::Recorded;
 
 /// What the public listener works with.
 pub(super) struct Public {

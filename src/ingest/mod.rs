@@ -6,10 +6,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use crate::store::{Recorded, StoreError};
 pub use source::Source;
 
 use crate::domain::{Clock, Code, EventKey, Happening, NewRejection, Observer, RawRequest, Rejection, Reply, Routes, VerifiedEvent, Wake};
-use crate::store::{Inbox, Recorded, StoreError};
+use crate::store::Inbox;
 use crate::verify::Judgement;
 
 /// How long a request waits for the store before it is told to come back: below every sender's time-out that matters.

@@ -1,5 +1,7 @@
 //! The integration tests: one binary, a file per feature.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 #[path = "../architecture.rs"]
 mod architecture;
 mod fixtures;

@@ -4,23 +4,22 @@ mod play;
 mod sink;
 mod watch;
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context as _;
 use clap::Args;
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 
 use super::output;
 use super::serve::stop_on_signals;
 use crate::app::App;
+use crate::app::{self, LogFormat};
 use crate::config::{Config, Overrides, SourceFlag};
 use crate::fixture::{self, Fixture};
 use crate::provider::Table;
-use crate::telemetry::{self, Format};
 use watch::Watch;
 
 /// Receive with test secrets and show what happens.
@@ -42,7 +41,7 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     // What happens is shown on standard output; of the log only trouble is of interest here.
-    telemetry::init(Format::Text, &std::env::var("RUST_LOG").unwrap_or_else(|_| "error".into()));
+    app::init_log(LogFormat::Text, &std::env::var("RUST_LOG").unwrap_or_else(|_| "error".into()));
     let folder = Scratch::new()?;
     super::runtime()?.block_on(dev(arguments, &folder.0))
 }
@@ -122,8 +121,7 @@ fn test_sources(table: &Table, fixtures: &[(PathBuf, Fixture)]) -> Vec<SourceFla
         let example = provider.row.secret.example.iter().cloned().map(SecretString::from);
         let recorded = fixtures.iter().filter(|(_, fixture)| *fixture.provider == *provider.name);
         let recorded = recorded.flat_map(|(_, fixture)| fixture.secrets.iter().cloned());
-        let mut seen = BTreeSet::new();
-        for secret in example.chain(recorded).filter(|secret| seen.insert(secret.expose_secret().to_owned())) {
+        for secret in example.chain(recorded) {
             sources.push(SourceFlag { name: provider.name.to_string(), provider: provider.name.to_string(), secret });
         }
     }

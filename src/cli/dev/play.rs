@@ -11,10 +11,10 @@ use super::watch::Watch;
 use crate::cli::{output, send};
 use crate::domain::{Clock, Code, EventStatus, SystemClock};
 use crate::fixture::{self, Expect, Fixture};
+use crate::history::EventFilter;
 use crate::history::{History, Paging};
 use crate::net::Client;
 use crate::provider::{Algorithm, Table};
-use crate::store::EventFilter;
 use crate::verify::Verifier;
 
 /// How far back a stale request is signed: beyond every tolerance.

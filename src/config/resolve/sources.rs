@@ -1,6 +1,6 @@
 //! Sources: the provider's row, the secrets, and what differs from the row.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use secrecy::{ExposeSecret, SecretString};
@@ -123,7 +123,9 @@ fn secrets(written: &mut file::Source, provider: &Provider, verify: bool, keys: 
             Vec::new()
         }
     };
-    secrets.into_iter().map(|secret| secret.0).collect()
+    // The same secret twice would be tried twice, and hide by its position which one is in use.
+    let mut seen = BTreeSet::new();
+    secrets.into_iter().map(|secret| secret.0).filter(|secret| seen.insert(secret.expose_secret().to_owned())).collect()
 }
 
 fn params(written: &BTreeMap<String, String>, provider: &Provider, mut keys: Keys<'_>) {

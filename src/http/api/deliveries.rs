@@ -5,9 +5,9 @@ use actix_web::{HttpRequest, HttpResponse};
 
 use super::params::Params;
 use crate::domain::{Code, DeliveryId, DeliveryStatus};
+use crate::history::DeliveryFilter;
 use crate::history::History;
 use crate::http::problem::Problem;
-use crate::store::DeliveryFilter;
 
 /// `GET /api/v1/deliveries`
 pub(super) async fn list(request: HttpRequest, history: Data<History>) -> Result<HttpResponse, Problem> {

@@ -6,9 +6,9 @@ use actix_web::{HttpRequest, HttpResponse};
 
 use super::params::Params;
 use crate::domain::{Code, EventKey, EventStatus};
+use crate::history::EventFilter;
 use crate::history::History;
 use crate::http::problem::Problem;
-use crate::store::EventFilter;
 
 /// `GET /api/v1/events`
 pub(super) async fn list(request: HttpRequest, history: Data<History>) -> Result<HttpResponse, Problem> {

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::str::FromStr;
 
 use crate::domain::{Code, Timestamp};
+use crate::history::Order;
 use crate::history::{Cursor, MAX_LIMIT, Paging};
 use crate::http::problem::Problem;
-use crate::store::Order;
 
 /// The parameters of one request, taken out one by one; [`Params::finish`] refuses what is left.
 pub(super) struct Params {

@@ -6,8 +6,8 @@ use actix_web::{HttpRequest, HttpResponse};
 use super::params::Params;
 use crate::domain::Code;
 use crate::history::History;
+use crate::history::RejectionFilter;
 use crate::http::problem::Problem;
-use crate::store::RejectionFilter;
 
 /// `GET /api/v1/rejections`
 pub(super) async fn list(request: HttpRequest, history: Data<History>) -> Result<HttpResponse, Problem> {
