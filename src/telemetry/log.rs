@@ -2,6 +2,9 @@
 
 use tracing_subscriber::EnvFilter;
 
+/// Our own lines, and only the trouble of what we are built on.
+const DEFAULT_FILTER: &str = "info,actix_server=warn";
+
 /// The form of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
@@ -11,10 +14,11 @@ pub enum Format {
     Json,
 }
 
-/// Sends log lines to standard error, filtered by `filter` (the form of `RUST_LOG`), `info` when it is empty. A second
+/// Sends log lines to standard error, filtered by `filter` (the form of `RUST_LOG`), our own from `info` when it is empty. A second
 /// call changes nothing.
 pub fn init(format: Format, filter: &str) {
-    let filter = EnvFilter::try_new(if filter.is_empty() { "info" } else { filter }).unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter =
+        EnvFilter::try_new(if filter.is_empty() { DEFAULT_FILTER } else { filter }).unwrap_or_else(|_| EnvFilter::new(DEFAULT_FILTER));
     let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
     // An error only says that a subscriber is set already, as it is when several run in one process.
     let _ = match format {

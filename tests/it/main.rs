@@ -4,5 +4,7 @@
 
 #[path = "../architecture.rs"]
 mod architecture;
+mod dedupe;
 mod fixtures;
+mod support;
 mod vectors;
