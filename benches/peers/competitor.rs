@@ -52,15 +52,17 @@ impl Competitor {
         }
     }
 
-    /// Starts the server on a new database, puts the load on it, kills it, and counts what it kept.
+    /// Starts the server on a new database, puts the load on it, kills it, and counts what it kept. Where Onceward
+    /// `delivers`, it does so to another bare server.
     ///
     /// # Errors
     /// When the server cannot be started or watched.
-    pub(crate) async fn round(self, plan: &Plan, folder: &Path, forward: Option<&str>) -> anyhow::Result<Round> {
+    pub(crate) async fn round(self, plan: &Plan, folder: &Path, delivers: bool) -> anyhow::Result<Round> {
         let folder = tempfile::tempdir_in(folder).context("make a folder for the database")?;
         let database = folder.path().join("events.db");
         let address = free_address()?;
-        let command = self.command(address, &database, forward)?;
+        let sink = if delivers && self == Self::Onceward { Some(start_sink(folder.path()).await?) } else { None };
+        let command = self.command(address, &database, sink.as_ref().map(|(url, _)| url.as_str()))?;
         let process = Process::start(command, address, &folder.path().join("output.log")).await;
         let process = process.with_context(|| format!("start {}", self.name()))?;
         let outcome = load::run(plan, address, || process.cpu_time()).await;
@@ -100,19 +102,26 @@ impl Round {
         }
     }
 
-    /// Why the round does not count as a correct one.
-    pub(crate) fn complaints(&self) -> Vec<String> {
-        let failed = self.failures.iter().map(|(what, times)| format!("{what}: {times} ×"));
-        failed.chain(self.miscount()).collect()
+    /// Requests without a 200, by kind.
+    pub(crate) fn failures(&self) -> Vec<String> {
+        self.failures.iter().map(|(what, times)| format!("{what}: {times} ×")).collect()
     }
 
     /// An event that was acknowledged must be stored, once; one whose answer failed may be.
-    fn miscount(&self) -> Option<String> {
+    pub(crate) fn miscount(&self) -> Option<String> {
         let Self { sent, acknowledged, .. } = *self;
         let stored = self.stored?;
         let right = (acknowledged..=sent).contains(&stored);
         (!right).then(|| format!("{stored} events stored, but {acknowledged} distinct ones acknowledged of {sent} sent"))
     }
+}
+
+/// A bare server to deliver to: its URL, and the process that lasts as long as it is held.
+async fn start_sink(folder: &Path) -> anyhow::Result<(String, Process)> {
+    let address = free_address()?;
+    let command = Competitor::A.command(address, folder, None)?;
+    let process = Process::start(command, address, &folder.join("sink.log")).await.context("start the sink")?;
+    Ok((format!("http://{address}/"), process))
 }
 
 /// Rows of the table `event`; `None` when the database has no such table.

@@ -9,15 +9,33 @@ use crate::load::Plan;
 use crate::machine::Machine;
 use crate::targets::{self, Measured, Target};
 
-const COLUMNS: [&str; 9] = ["", "requests/s (min–max)", "of A", "of D", "p50 ms", "p99 ms", "p99.9 ms", "CPU µs", "peak MB"];
+type Column = (&'static str, fn(&Summary) -> String);
+
+/// Throughput means something in a closed loop.
+const CLOSED_LOOP: [Column; 2] = [("of A", |summary| ratio(summary.of_a)), ("of D", |summary| ratio(summary.of_d))];
+/// In an open loop it is given; what matters is whether the requests were sent in time.
+const OPEN_LOOP: [Column; 1] = [("sent late, p99 ms", |summary| format!("{:.2}", summary.lag_p99_ms))];
+
+const EVER: [Column; 5] = [
+    ("p50 ms", |summary| format!("{:.2}", summary.p50_ms)),
+    ("p99 ms", |summary| format!("{:.2}", summary.p99_ms)),
+    ("p99.9 ms", |summary| format!("{:.2}", summary.p999_ms)),
+    ("CPU µs", |summary| format!("{:.1}", summary.cpu_us_per_request)),
+    ("peak MB", |summary| format!("{:.1}", summary.peak_memory_mb)),
+];
 
 /// All that was measured.
 #[derive(serde::Serialize)]
 pub(crate) struct Report {
     machine: Machine,
     load: String,
+    open_loop: bool,
     competitors: Vec<Summary>,
     targets: Vec<Target>,
+    /// Requests without a 200, by competitor and kind.
+    failures: Vec<String>,
+    /// Databases that do not hold what was acknowledged.
+    miscounts: Vec<String>,
 }
 
 #[derive(serde::Serialize)]
@@ -47,17 +65,20 @@ impl Report {
         let competitors: Vec<_> = summed.collect();
         let onceward = competitors.iter().find(|summary| summary.competitor == Competitor::Onceward);
         let targets = onceward.map(|summary| targets::applicable(plan, delivers, &summary.measured()));
-        Self { machine, load: describe(plan, delivers), competitors, targets: targets.unwrap_or_default() }
+        Self {
+            machine,
+            load: describe(plan, delivers),
+            open_loop: plan.rate.is_some(),
+            targets: targets.unwrap_or_default(),
+            failures: complaints(&competitors, Round::failures),
+            miscounts: complaints(&competitors, |round| round.miscount().into_iter().collect()),
+            competitors,
+        }
     }
 
-    /// What was wrong in some round.
-    pub(crate) fn complaints(&self) -> Vec<String> {
-        let named = |summary: &Summary| {
-            let name = summary.competitor.name();
-            let of_all = summary.rounds.iter().flat_map(Round::complaints);
-            of_all.map(|complaint| format!("{name}: {complaint}")).collect::<Vec<_>>()
-        };
-        self.competitors.iter().flat_map(named).collect()
+    /// Whether every database holds what was acknowledged, and, unless failures are allowed, every request was.
+    pub(crate) fn is_correct(&self, failures_allowed: bool) -> bool {
+        self.miscounts.is_empty() && (failures_allowed || self.failures.is_empty())
     }
 
     /// Whether no target is missed by a wide margin.
@@ -98,21 +119,10 @@ impl Summary {
         Measured { of_a, of_d, p99_ms, peak_memory_mb }
     }
 
-    fn row(&self) -> [String; 9] {
+    fn rates(&self) -> String {
         let rates = || self.rounds.iter().map(|round| round.requests_per_second);
         let (least, most) = (rates().fold(f64::INFINITY, f64::min), rates().fold(0.0, f64::max));
-        let ratio = |value: Option<f64>| value.map_or_else(|| "–".to_owned(), |value| format!("{value:.3}"));
-        [
-            self.competitor.name().to_owned(),
-            format!("{:.0} ({least:.0}–{most:.0})", self.requests_per_second),
-            ratio(self.of_a),
-            ratio(self.of_d),
-            format!("{:.2}", self.p50_ms),
-            format!("{:.2}", self.p99_ms),
-            format!("{:.2}", self.p999_ms),
-            format!("{:.1}", self.cpu_us_per_request),
-            format!("{:.1}", self.peak_memory_mb),
-        ]
+        format!("{:.0} ({least:.0}–{most:.0})", self.requests_per_second)
     }
 
     /// What the competitor's database was found to hold after the last round.
@@ -129,18 +139,40 @@ impl Summary {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "\n{}\n{}\n", self.machine, self.load)?;
+        writeln!(f, "{}\n", self.table())?;
+        let accounts = self.competitors.iter().filter_map(Summary::account);
+        let targets = self.targets.iter().map(Target::to_string);
+        let wrong = self.miscounts.iter().chain(&self.failures).map(|complaint| format!("WRONG  {complaint}"));
+        accounts.chain(targets).chain(wrong).try_for_each(|line| writeln!(f, "{line}"))
+    }
+}
+
+impl Report {
+    fn table(&self) -> Table {
+        let first: [Column; 2] = [("", |summary| summary.competitor.name().to_owned()), ("requests/s (min–max)", Summary::rates)];
+        let second = if self.open_loop { &OPEN_LOOP[..] } else { &CLOSED_LOOP[..] };
+        let columns: Vec<&Column> = first.iter().chain(second).chain(&EVER).collect();
         let mut table = Table::new();
-        table.load_style(presets::ASCII_MARKDOWN).set_header(COLUMNS);
-        table.add_rows(self.competitors.iter().map(Summary::row));
+        table.load_style(presets::ASCII_MARKDOWN).set_header(columns.iter().map(|(title, _)| *title));
+        table.add_rows(self.competitors.iter().map(|summary| columns.iter().map(|(_, cell)| cell(summary)).collect::<Vec<_>>()));
         for column in table.column_iter_mut().skip(1) {
             column.set_cell_alignment(CellAlignment::Right);
         }
-        writeln!(f, "{table}\n")?;
-        let accounts = self.competitors.iter().filter_map(Summary::account);
-        let targets = self.targets.iter().map(Target::to_string);
-        let complaints = self.complaints().into_iter().map(|complaint| format!("WRONG  {complaint}"));
-        accounts.chain(targets).chain(complaints).try_for_each(|line| writeln!(f, "{line}"))
+        table
     }
+}
+
+fn ratio(value: Option<f64>) -> String {
+    value.map_or_else(|| "–".to_owned(), |value| format!("{value:.3}"))
+}
+
+/// What was wrong in some round, with the competitor's name.
+fn complaints(competitors: &[Summary], of: impl Fn(&Round) -> Vec<String>) -> Vec<String> {
+    let named = |summary: &Summary| {
+        let all = summary.rounds.iter().flat_map(&of);
+        all.map(|complaint| format!("{}: {complaint}", summary.competitor.name())).collect::<Vec<_>>()
+    };
+    competitors.iter().flat_map(named).collect()
 }
 
 fn describe(plan: &Plan, delivers: bool) -> String {
