@@ -15,7 +15,7 @@ pub(crate) struct Machine {
     cores: usize,
     processor: String,
     kernel: String,
-    load_average: String,
+    load_average: f64,
     fdatasync_p50_ms: f64,
     fdatasync_p99_ms: f64,
 }
@@ -33,15 +33,17 @@ impl Machine {
             cores: std::thread::available_parallelism()?.get(),
             processor: model.map_or("unknown processor", |(_, model)| model).to_owned(),
             kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
-            load_average: read("/proc/loadavg").split(' ').next().unwrap_or_default().to_owned(),
+            load_average: read("/proc/loadavg").split(' ').next().and_then(|load| load.parse().ok()).unwrap_or_default(),
             fdatasync_p50_ms: syncs.quantile_ms(0.5),
             fdatasync_p99_ms: syncs.quantile_ms(0.99),
         })
     }
 
-    /// Whether syncs are so fast that the folder must be in memory, where the durable competitors get a present.
-    pub(crate) fn syncs_nothing(&self) -> bool {
-        self.fdatasync_p50_ms < 0.01
+    /// What makes the numbers worth little.
+    pub(crate) fn warnings(&self) -> impl Iterator<Item = &'static str> {
+        let memory = (self.fdatasync_p50_ms < 0.01).then_some("the folder does not seem to be on a disk; choose one with --folder");
+        let busy = (self.load_average > 0.25 * self.cores as f64).then_some("other programs are at work; durable servers suffer most");
+        memory.into_iter().chain(busy)
     }
 }
 

@@ -99,8 +99,8 @@ fn measure(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     }
     let folder = arguments.folder.clone().unwrap_or_else(std::env::temp_dir);
     let machine = machine::Machine::look(&folder).with_context(|| format!("write to {}", folder.display()))?;
-    if machine.syncs_nothing() {
-        eprintln!("warning: {} does not seem to be on a disk; choose one with --folder", folder.display());
+    for warning in machine.warnings() {
+        eprintln!("warning: {warning}");
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let rounds = runtime.block_on(alternate(arguments, &folder))?;
