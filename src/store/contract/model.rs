@@ -27,7 +27,7 @@ fn step() -> impl Strategy<Value = Step> {
         5 => (0..2usize, 0..4usize).prop_map(|(destination, limit)| Step::Claim { destination, limit }),
         5 => (any::<Index>(), 0..3usize, 0..90i64).prop_map(|(which, verdict, delay)| Step::Finish { which, verdict, delay }),
         1 => (any::<Index>(), 0..90i64).prop_map(|(which, delay)| Step::Release { which, delay }),
-        3 => (1..70i64).prop_map(|seconds| Step::Wait { seconds }),
+        3 => (1..130i64).prop_map(|seconds| Step::Wait { seconds }),
         1 => any::<bool>().prop_map(|orderly| Step::Restart { orderly }),
         1 => (0..200i64, 0..200i64, 1..4usize).prop_map(|(bodies, ids, chunk)| Step::Prune { bodies, ids, chunk }),
     ]

@@ -3,6 +3,7 @@
 use super::*;
 use crate::domain::{Verdict, VerifiedEvent, VerifiedParts};
 use crate::store::contract::{at, claim, claim_one, ended, event, fresh, key, names, parts};
+use crate::store::sqlite::prune::{Erase, Extent};
 use crate::store::{EventFilter, History as _, Inbox as _, Outbox as _, Recorded};
 
 /// Fails by its own fault.
@@ -217,6 +218,20 @@ async fn an_acknowledged_event_is_on_disk_for_everybody_at_once() {
     let mode: String = other.query_row("PRAGMA journal_mode", (), |row| row.get(0)).unwrap();
     let page: i64 = other.query_row("PRAGMA page_size", (), |row| row.get(0)).unwrap();
     assert_eq!((mode, page), settings);
+}
+
+#[tokio::test]
+async fn what_came_to_life_after_the_walk_is_not_erased() {
+    let folder = InAFolder::new();
+    let (store, _) = folder.open_with(&options());
+    fresh(&store, "pending", at(0), &["app"]).await;
+    fresh(&store, "finished", at(0), &[]).await;
+    for extent in [Extent::Payload, Extent::Whole] {
+        let erased = store.write(Erase { extent, events: vec![1, 2, 999], rows: 99 }).await.unwrap();
+        assert_eq!((erased.pruned.payloads + erased.pruned.events, erased.last), (1, Some(999)));
+    }
+    assert_eq!(count(&store).await, 1);
+    assert!(store.body(key("hub", "pending")).await.unwrap().is_some());
 }
 
 #[tokio::test]

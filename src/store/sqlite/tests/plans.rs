@@ -4,7 +4,7 @@ use rusqlite::{StatementStatus, params_from_iter};
 
 use super::*;
 use crate::domain::{DeliveryStatus, EventStatus, Verdict, VerifiedEvent, VerifiedParts};
-use crate::store::contract::{at, attempt, names, page, parts};
+use crate::store::contract::{at, attempt, fresh, names, page, parts};
 use crate::store::sqlite::conditions::Conditions;
 use crate::store::sqlite::{claim, deliveries, events, prune};
 use crate::store::{DeliveryFilter, EventFilter, Inbox as _, Order, Page};
@@ -134,4 +134,27 @@ async fn what_is_looked_up_by_key_is_searched_and_never_scanned() {
         let sorts = plan.contains("FOR ORDER BY") && !sql.contains("GROUP BY");
         assert!(!scans && !sorts && plan.contains(index), "{sql}\n{plan}");
     }
+}
+
+/// How often SQLite compiled the statements of a claim anew since they were first prepared.
+struct Recompiled;
+
+impl Operation for Recompiled {
+    type Output = i32;
+
+    fn run(&self, unit: &mut Unit<'_>) -> Result<i32, Fault> {
+        let count = |sql| Ok::<_, Fault>(unit.conn.prepare_cached(sql)?.get_status(StatementStatus::RePrepare));
+        Ok(count(claim::DUE)? + count(claim::NEXT_DUE)?)
+    }
+}
+
+#[tokio::test]
+async fn statements_are_compiled_once() {
+    let folder = InAFolder::new();
+    let store = folder.open().await;
+    for n in 0..5 {
+        fresh(&store, &n.to_string(), at(n), &["app"]).await;
+        attempt(&store, "app", at(n), Verdict::Delivered).await;
+    }
+    assert_eq!(store.write(Recompiled).await.unwrap(), 0);
 }
