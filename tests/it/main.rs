@@ -4,7 +4,10 @@
 
 #[path = "../architecture.rs"]
 mod architecture;
+mod content;
 mod dedupe;
 mod fixtures;
+mod limits;
+mod receive;
 mod support;
 mod vectors;
