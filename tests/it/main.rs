@@ -6,7 +6,9 @@
 mod architecture;
 mod content;
 mod dedupe;
+mod delivery;
 mod fixtures;
+mod forward;
 mod limits;
 mod receive;
 mod support;
