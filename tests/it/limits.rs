@@ -31,25 +31,21 @@ fn head(id: &str, body: &[u8]) -> String {
 async fn every_bound_refuses_with_its_problem_document() {
     let app = TestApp::start(SMALL).await;
     let large = vec![b'x'; 1025];
-    // Announced: refused before a byte of the body came.
-    let mut connection = Raw::connect(&app.public).await;
-    connection.write(format!("{}content-length: 1025\r\n\r\n", head("announced", &large))).await;
-    let announced = connection.answer().await;
-    assert_eq!((announced.status, problem(&announced).as_str()), (413, "body-too-large"));
-    // Chunked: nobody says how long it is until it is too long.
-    let mut connection = Raw::connect(&app.public).await;
-    connection.write(format!("{}transfer-encoding: chunked\r\n\r\n", head("chunked", &large))).await;
-    for _ in 0..2 {
-        connection.write(format!("200\r\n{}\r\n", "x".repeat(512))).await;
+    // Announced: refused before a byte of the body came. Chunked: nobody says how long it is until it is too long. Slow: a
+    // body that stops.
+    let chunk = format!("200\r\n{}\r\n", "x".repeat(512));
+    let cases = [
+        ("content-length: 1025\r\n\r\n".to_owned(), 413, "body-too-large"),
+        (format!("transfer-encoding: chunked\r\n\r\n{chunk}{chunk}1\r\nx\r\n"), 413, "body-too-large"),
+        ("content-length: 10\r\n\r\nabc".to_owned(), 408, "request-timeout"),
+        ("transfer-encoding: chunked\r\n\r\n5\r\nabc".to_owned(), 408, "request-timeout"),
+    ];
+    for (framing, status, code) in cases {
+        let mut connection = Raw::connect(&app.public).await;
+        connection.write(format!("{}{framing}", head("refused", &large))).await;
+        let answer = connection.answer().await;
+        assert_eq!((answer.status, problem(&answer).as_str()), (status, code), "{framing}");
     }
-    connection.write("1\r\nx\r\n").await;
-    let chunked = connection.answer().await;
-    assert_eq!((chunked.status, problem(&chunked).as_str()), (413, "body-too-large"));
-    // Slow: a body that stops, and one that drips but takes too long in all.
-    let mut connection = Raw::connect(&app.public).await;
-    connection.write(format!("{}content-length: 10\r\n\r\nabc", head("slow", &large))).await;
-    let slow = connection.answer().await;
-    assert_eq!((slow.status, problem(&slow).as_str()), (408, "request-timeout"));
     // Headers: many small ones and one large one.
     let fits = app.send(github("fits", "push", "{}").header("x-large", "v".repeat(1024))).await;
     assert_eq!(fits.status, 200);
@@ -76,6 +72,7 @@ async fn a_body_that_drips_in_has_no_more_time_than_one_that_stops() {
         connection.write("x").await;
     };
     assert_eq!((answer.status, problem(&answer).as_str()), (408, "request-timeout"));
+    drop(connection);
     app.finish().await;
 }
 

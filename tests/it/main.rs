@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod api;
 #[path = "../architecture.rs"]
 mod architecture;
 mod content;
@@ -10,6 +11,8 @@ mod delivery;
 mod fixtures;
 mod forward;
 mod limits;
+mod lists;
+mod metrics;
 mod receive;
 mod support;
 mod vectors;
