@@ -1,9 +1,10 @@
 //! Guarantees 4 to 6: deliveries are attempted until they end, end visibly, and delay nobody else.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use serde_json::Value;
 
+use crate::support::signed::now;
 use crate::support::{Behaviour, PATIENCE, Raw, Receiver, TestApp, github, stripe, until};
 
 const GITHUB: &str = "[sources.github]\nprovider = \"github\"\nsecret = \"whsec_test_secret\"\n";
@@ -247,7 +248,8 @@ async fn gone_ends_a_delivery_at_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_destination_says_when_it_wants_to_be_asked_again() {
     let receiver = Receiver::start().await;
-    let soon = httpdate::fmt_http_date(std::time::SystemTime::now() + Duration::from_secs(3600));
+    let in_an_hour = u64::try_from(now()).unwrap() + 3600;
+    let soon = httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(in_an_hour));
     let far = "99999999".to_owned();
     receiver.next([Behaviour::RetryAfter(503, "3600".into()), Behaviour::RetryAfter(429, soon), Behaviour::RetryAfter(503, far)]);
     let app = TestApp::start(&format!("{GITHUB}{}", destination("hook", &receiver, "concurrency = 1"))).await;
@@ -256,7 +258,7 @@ async fn a_destination_says_when_it_wants_to_be_asked_again() {
         let path = format!("github/{id}");
         until("its first attempt has failed", async || deliveries(&app, &path).await[0]["last_error"].is_string()).await;
         let next = deliveries(&app, &path).await[0]["next_attempt_at"].as_str().unwrap().to_owned();
-        let wait = onceward::domain::Timestamp::parse(&next).unwrap().as_secs() - crate::support::signed::now();
+        let wait = onceward::domain::Timestamp::parse(&next).unwrap().as_secs() - now();
         assert!((least..=most).contains(&wait), "{id}: {wait} s");
     }
     app.stop().await;

@@ -47,6 +47,21 @@ async fn shown(app: &TestApp) -> BTreeMap<String, BTreeSet<String>> {
     shown
 }
 
+/// What is measured of the requests in the test below.
+const VALUES: &[(&str, f64)] = &[
+    ("onceward_requests_total{source=\"github\",outcome=\"accepted\"}", 2.0),
+    ("onceward_requests_total{source=\"github\",outcome=\"duplicate\"}", 1.0),
+    ("onceward_requests_total{source=\"github\",outcome=\"refused\"}", 1.0),
+    ("onceward_events_total{source=\"github\"}", 2.0),
+    ("onceward_duplicates_total{source=\"github\"}", 1.0),
+    ("onceward_rejections_total{source=\"github\",code=\"signature-missing\"}", 1.0),
+    ("onceward_attempts_total{destination=\"hook\",outcome=\"delivered\"}", 1.0),
+    ("onceward_deliveries_total{destination=\"hook\",outcome=\"delivered\"}", 1.0),
+    ("onceward_answer_seconds_count", 4.0),
+    ("onceward_attempt_seconds_count{destination=\"hook\"}", 3.0),
+    ("onceward_pending_deliveries{destination=\"hook\"}", 1.0),
+];
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_documented_metrics_are_there_with_the_documented_labels() {
     let receiver = Receiver::start().await;
@@ -70,21 +85,8 @@ async fn the_documented_metrics_are_there_with_the_documented_labels() {
     }
     let documented = |name: &String| METRICS.iter().any(|(known, _)| known == name);
     assert_eq!(shown.keys().find(|name| !documented(name)), None, "an undocumented metric");
-    let values = [
-        ("onceward_requests_total{source=\"github\",outcome=\"accepted\"}", 2.0),
-        ("onceward_requests_total{source=\"github\",outcome=\"duplicate\"}", 1.0),
-        ("onceward_requests_total{source=\"github\",outcome=\"refused\"}", 1.0),
-        ("onceward_events_total{source=\"github\"}", 2.0),
-        ("onceward_duplicates_total{source=\"github\"}", 1.0),
-        ("onceward_rejections_total{source=\"github\",code=\"signature-missing\"}", 1.0),
-        ("onceward_attempts_total{destination=\"hook\",outcome=\"delivered\"}", 1.0),
-        ("onceward_deliveries_total{destination=\"hook\",outcome=\"delivered\"}", 1.0),
-        ("onceward_answer_seconds_count", 4.0),
-        ("onceward_attempt_seconds_count{destination=\"hook\"}", 3.0),
-        ("onceward_pending_deliveries{destination=\"hook\"}", 1.0),
-    ];
-    for (name, value) in values {
-        assert_eq!(app.metric(name).await, value, "{name}");
+    for (name, value) in VALUES {
+        assert_eq!(app.metric(name).await, *value, "{name}");
     }
     assert!(app.metric("onceward_database_bytes").await > 0.0);
     app.stop().await;
