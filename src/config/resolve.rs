@@ -20,6 +20,9 @@ use super::{Admin, Config, ConfigError, Database, Limits, Retention, Tls};
 
 const DAY: Duration = Duration::from_secs(86_400);
 const MIB: usize = 1 << 20;
+/// How long headers, and then the body, may take to arrive.
+const ARRIVAL: Duration = Duration::from_secs(10);
+const SHORTEST_HEADER_TIMEOUT: Duration = Duration::from_secs(1);
 const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8080);
 const ADMIN_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8081);
 const DATABASE: &str = "sqlite:onceward.db";
@@ -139,10 +142,9 @@ fn retention(written: &file::Retention, mut keys: Keys<'_>) -> Retention {
 }
 
 fn limits(written: &file::Limits, mut keys: Keys<'_>) -> Limits {
-    let ten_seconds = Duration::from_secs(10);
     Limits {
-        header_timeout: keys.duration("header_timeout", written.header_timeout.as_deref(), ten_seconds),
-        body_timeout: keys.duration("body_timeout", written.body_timeout.as_deref(), ten_seconds),
+        header_timeout: header_timeout(written.header_timeout.as_deref(), &mut keys),
+        body_timeout: keys.duration("body_timeout", written.body_timeout.as_deref(), ARRIVAL),
         headers: keys.size("headers", written.headers.as_deref(), 64 << 10, MIB),
         connections: keys.count("connections", written.connections, 10_000, 1, MOST),
         queue_requests: keys.count("queue_requests", written.queue_requests, 10_000, 1, MOST),
@@ -150,6 +152,15 @@ fn limits(written: &file::Limits, mut keys: Keys<'_>) -> Limits {
         rejections: keys.count("rejections", written.rejections, 1000, 0, MOST),
         rejection_bytes: keys.size("rejection_bytes", written.rejection_bytes.as_deref(), 64 * MIB, 64 * MOST_BYTES),
     }
+}
+
+/// The HTTP server counts this time from a clock that it reads every 500 ms: a shorter time could be over when it begins.
+fn header_timeout(written: Option<&str>, keys: &mut Keys<'_>) -> Duration {
+    let time = keys.duration("header_timeout", written, ARRIVAL);
+    if time < SHORTEST_HEADER_TIMEOUT {
+        keys.problem("header_timeout", "must be at least 1s");
+    }
+    time
 }
 
 /// A body that the queue can never hold could never be taken.

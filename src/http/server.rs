@@ -3,12 +3,12 @@
 use std::fs::File;
 use std::io::BufReader;
 use std::net::{SocketAddr, TcpListener};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use actix_web::dev::{Server, ServerHandle};
 use actix_web::middleware::from_fn;
-use actix_web::web::{Data, get, resource, route};
+use actix_web::web::{Data, get, head, resource, route};
 use actix_web::{App, HttpServer};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -131,7 +131,13 @@ pub fn public(address: SocketAddr, parts: PublicParts) -> Result<Listener, Liste
 /// [`ListenError`] when the address cannot be used.
 pub fn admin(address: SocketAddr, parts: AdminParts) -> Result<Listener, ListenError> {
     let history = Data::new(parts.history.clone());
-    let ops = Data::new(Ops { ingest: parts.ingest, history: parts.history, telemetry: parts.telemetry, clock: parts.clock });
+    let ops = Data::new(Ops {
+        ingest: parts.ingest,
+        history: parts.history,
+        telemetry: parts.telemetry,
+        clock: parts.clock,
+        backlogged: Mutex::default(),
+    });
     let access = Data::new(parts.access);
     let socket = bind(address)?;
     let bound = socket.local_addr().map_err(|error| ListenError::Bind(address, error))?;
@@ -142,8 +148,18 @@ pub fn admin(address: SocketAddr, parts: AdminParts) -> Result<Listener, ListenE
             .app_data(ops.clone())
             .wrap(from_fn(access::guard))
             .service(resource("/healthz").to(|request: actix_web::HttpRequest| async move { ops::healthz(&request) }))
-            .service(resource("/readyz").route(get().to(ops::readyz)).default_service(problem::method_not_allowed(receive::READ)))
-            .service(resource("/metrics").route(get().to(ops::metrics)).default_service(problem::method_not_allowed(receive::READ)))
+            .service(
+                resource("/readyz")
+                    .route(get().to(ops::readyz))
+                    .route(head().to(ops::readyz))
+                    .default_service(problem::method_not_allowed(receive::READ)),
+            )
+            .service(
+                resource("/metrics")
+                    .route(get().to(ops::metrics))
+                    .route(head().to(ops::metrics))
+                    .default_service(problem::method_not_allowed(receive::READ)),
+            )
             .configure(super::api::configure)
             .default_service(route().to(problem::not_found))
     })
