@@ -11,6 +11,7 @@ mod providers;
 mod send;
 mod serve;
 mod settings;
+mod signals;
 mod verify;
 
 use std::process::ExitCode;

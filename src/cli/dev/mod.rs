@@ -14,7 +14,7 @@ use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 
 use super::output;
-use super::serve::stop_on_signals;
+use super::signals::stop_on_signals;
 use crate::app::App;
 use crate::app::{self, LogFormat};
 use crate::config::{Config, Overrides, SourceFlag};
