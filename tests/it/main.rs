@@ -5,6 +5,10 @@
 #[path = "../architecture.rs"]
 mod architecture;
 mod dedupe;
+mod durability;
 mod fixtures;
+mod recovery;
+mod shutdown;
+mod startup;
 mod support;
 mod vectors;

@@ -2,6 +2,7 @@
 //! signed as their senders sign them, and waiting for a condition.
 
 pub(crate) mod app;
+pub(crate) mod command;
 pub(crate) mod process;
 pub(crate) mod receiver;
 pub(crate) mod signed;
@@ -9,9 +10,10 @@ pub(crate) mod signed;
 pub(crate) use app::TestApp;
 pub(crate) use process::Process;
 pub(crate) use receiver::{Behaviour, Receiver};
-pub(crate) use signed::{Request, github, stripe};
+pub(crate) use signed::{Request, github, stripe, stripe_body};
 
 use std::future::Future;
+use std::path::Path;
 use std::time::Duration;
 
 /// How long anything may take before a test gives up on it.
@@ -26,4 +28,11 @@ pub(crate) async fn until<F: Future<Output = bool>>(what: &str, mut condition: i
         }
     };
     assert!(tokio::time::timeout(PATIENCE, waiting).await.is_ok(), "waited in vain until {what}");
+}
+
+/// The database, locked by somebody else until this transaction ends.
+pub(crate) fn locked(database: &Path) -> rusqlite::Connection {
+    let other = rusqlite::Connection::open(database).unwrap();
+    other.execute_batch("BEGIN EXCLUSIVE").unwrap();
+    other
 }
