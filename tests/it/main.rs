@@ -4,6 +4,7 @@
 
 #[path = "../architecture.rs"]
 mod architecture;
+mod cli;
 mod dedupe;
 mod durability;
 mod fixtures;
