@@ -62,6 +62,8 @@ async fn wrong_arguments_are_exit_code_2() {
         &["serve", "--source", "=whsec_hunter2"],
         &["check", "--source", "billing:=whsec_hunter2"],
         &["check", "--source", "stripe:whsec_hunter2"],
+        &["serve", "stripe=whsec_hunter2"],
+        &["serve", "--soruce=stripe=whsec_hunter2"],
     ];
     for arguments in wrong {
         let ran = onceward(folder.path(), arguments).await.ended(2);

@@ -71,7 +71,7 @@ async fn tail_prints_what_arrives_later_and_ends_at_an_interrupt() {
     });
     tokio::join!(sending, async {
         let line = reading.await;
-        printed.lock().unwrap().push(line)
+        printed.lock().unwrap().push(line);
     });
     let line: serde_json::Value = serde_json::from_str(&printed.lock().unwrap()[0]).unwrap();
     assert!(line["event_id"].as_str().unwrap().starts_with("evt_later_"), "{line}");
