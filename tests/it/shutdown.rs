@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::support::{Behaviour, Process, Receiver, stripe, until};
+use crate::support::{Behaviour, Process, Receiver, Request, locked, stripe, until};
 
 /// What `docker stop` waits before it kills.
 const AT_MOST: Duration = Duration::from_secs(10);
@@ -23,6 +23,12 @@ async fn stops_at(signal: &str, process: Process) {
 
 async fn connect(base: &str) -> TcpStream {
     TcpStream::connect(base.strip_prefix("http://").unwrap()).await.unwrap()
+}
+
+/// The request's head as it goes over the wire, with another field.
+fn head(request: &Request, more: &str) -> String {
+    let fields: String = request.headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    format!("POST {} HTTP/1.1\r\nHost: localhost\r\n{fields}Content-Length: {}\r\n{more}\r\n", request.path, request.body.len())
 }
 
 /// Reads until the text has come.
@@ -75,11 +81,7 @@ async fn a_request_in_flight_is_answered_and_its_event_is_kept() {
     let process = Process::serve(folder.path(), &arguments).await;
     let request = stripe("evt_in_flight");
     let mut stream = connect(&process.public).await;
-    let fields: String = request.headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
-    let length = request.body.len();
-    let head =
-        format!("POST {} HTTP/1.1\r\nHost: localhost\r\n{fields}Content-Length: {length}\r\nExpect: 100-continue\r\n\r\n", request.path);
-    stream.write_all(head.as_bytes()).await.unwrap();
+    stream.write_all(head(&request, "Expect: 100-continue\r\n").as_bytes()).await.unwrap();
     // From here on it is in flight: the program waits for the body.
     read_until(&mut stream, "100 Continue\r\n\r\n").await;
     process.signal("TERM").await;
@@ -93,6 +95,29 @@ async fn a_request_in_flight_is_answered_and_its_event_is_kept() {
     process.settled().await;
     assert_eq!(process.rows("/api/v1/events").await[0]["status"], "delivered");
     assert_eq!(receiver.seen().len(), 1);
+    assert_eq!(process.terminate().await, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_locked_database_and_an_attempt_without_end_together_do_not_hold_it_up() {
+    let (receiver, folder) = (Receiver::start().await, tempfile::tempdir().unwrap());
+    receiver.next([Behaviour::Hang]);
+    let arguments = [SOURCE, &["--forward", &receiver.url]].concat();
+    let process = Process::serve(folder.path(), &arguments).await;
+    assert_eq!(process.send(stripe("evt_hanging")).await.status, 200);
+    receiver.got(1).await;
+    let lock = locked(&folder.path().join("onceward.db"));
+    let mut waiting = connect(&process.public).await;
+    let request = stripe("evt_waiting");
+    waiting.write_all(&[head(&request, "").as_bytes(), &request.body].concat()).await.unwrap();
+    stops_at("TERM", process).await;
+    let answer = read_until(&mut waiting, "store-unavailable").await;
+    assert!(answer.starts_with("HTTP/1.1 503") && answer.contains("retry-after: "), "{answer}");
+    drop(lock);
+    let process = Process::serve(folder.path(), &arguments).await;
+    receiver.got(2).await;
+    process.settled().await;
+    assert_eq!(process.rows("/api/v1/events?status=delivered").await.len(), 1);
     assert_eq!(process.terminate().await, Some(0));
 }
 

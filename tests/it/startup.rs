@@ -43,6 +43,18 @@ async fn a_database_of_a_newer_program_or_in_somebody_elses_hands_is_refused() {
     refused(folder.path(), "sqlite:onceward.db", &["onceward.db is of version 99", "use a newer program"]).await;
 }
 
+#[tokio::test]
+async fn a_certificate_that_cannot_be_used_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = "tls = { cert = \"cert.pem\", key = \"key.pem\" }\n[sources.stripe]\nprovider = \"stripe\"\nsecret = \"whsec_hunter2\"\n";
+    std::fs::write(folder.path().join("onceward.toml"), file).unwrap();
+    let arguments = ["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"];
+    onceward(folder.path(), &arguments).await.ended(1).complains(&["tls: cert.pem: "]);
+    std::fs::write(folder.path().join("cert.pem"), "hunter2").unwrap();
+    std::fs::write(folder.path().join("key.pem"), "hunter2").unwrap();
+    onceward(folder.path(), &arguments).await.ended(1).complains(&["tls: key.pem: "]);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_address_that_is_taken_is_named() {
     let folder = tempfile::tempdir().unwrap();
