@@ -4,6 +4,7 @@
 
 pub(crate) mod history;
 pub(crate) mod inbox;
+pub(crate) mod model;
 pub(crate) mod outbox;
 
 use std::future::Future;
@@ -82,6 +83,9 @@ macro_rules! contract {
                 pruning_never_touches_what_is_unfinished
                 pruning_steps_over_what_must_stay
                 the_size_is_told
+            }
+            model {
+                any_sequence_of_operations_does_what_a_list_would
             }
         }
     };

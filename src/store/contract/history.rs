@@ -296,19 +296,23 @@ pub(crate) async fn pruning_never_touches_what_is_unfinished<H: Harness>() {
 pub(crate) async fn pruning_steps_over_what_must_stay<H: Harness>() {
     let harness = H::new();
     let store = harness.open().await;
-    for n in 0..40 {
-        // Every fourth waits for ever; every fifth was received while the clock was far ahead.
+    // Every fourth waits for ever; every fifth was received while the clock was far ahead.
+    let received = |n: i64| if n % 5 == 0 { 999_999 + n * 60 } else { n * 60 };
+    for n in 1..=40 {
         let destinations: &[&str] = if n % 4 == 0 { &["app"] } else { &[] };
-        fresh(&store, &n.to_string(), at(if n % 5 == 0 { 999_999 } else { n }), destinations).await;
+        fresh(&store, &n.to_string(), at(received(n)), destinations).await;
     }
     let stays = |n: &i64| n % 4 == 0 || n % 5 == 0;
-    let goes = (0..40).filter(|n| !stays(n)).count() as u64;
-    assert_eq!(prune(&store, at(999), at(-999), 3).await.0, Pruned { payloads: goes, events: 0 });
-    assert_eq!(prune(&store, at(999), at(999), 3).await.0, Pruned { payloads: 0, events: goes });
-    let expected: Vec<_> = (0..40).rev().filter(stays).map(|n| n.to_string()).collect();
+    let goes = (1..=40).filter(|n| !stays(n)).count() as u64;
+    assert_eq!(prune(&store, at(9_999), at(-999), 3).await.0, Pruned { payloads: goes, events: 0 });
+    assert_eq!(prune(&store, at(9_999), at(9_999), 3).await.0, Pruned { payloads: 0, events: goes });
+    let expected: Vec<_> = (1..=40).rev().filter(stays).map(|n| n.to_string()).collect();
     assert_eq!(found(&store, EventFilter::default()).await, expected);
-    let since = EventFilter { since: Some(at(0)), until: Some(at(39)), ..EventFilter::default() };
-    assert_eq!(found(&store, since).await.len(), (0..39).filter(|n| n % 4 == 0 && n % 5 != 0).count());
+    for n in 1..=40 {
+        let filter = EventFilter { since: Some(at(received(n))), until: Some(at(received(n) + 1)), ..EventFilter::default() };
+        let expected = if stays(&n) { vec![n.to_string()] } else { vec![] };
+        assert_eq!(found(&store, filter).await, expected, "by its time");
+    }
 }
 
 pub(crate) async fn the_size_is_told<H: Harness>() {

@@ -32,7 +32,9 @@ pub(crate) async fn an_end_under_an_old_lease_changes_nothing<H: Harness>() {
     fresh(&store, "evt", at(0), &["app"]).await;
     let old = claim_one(&store, "app", at(0)).await;
     let new = claim_one(&store, "app", at(60)).await;
-    assert!(!store.finish(ended(old, at(0), Verdict::Dead)).await.unwrap());
+    for verdict in [Verdict::Delivered, Verdict::RetryAt(at(0)), Verdict::Dead] {
+        assert!(!store.finish(ended(old, at(0), verdict)).await.unwrap(), "{verdict:?}");
+    }
     store.release(vec![old], at(0)).await.unwrap();
     assert!(claim(&store, "app", 9, at(61)).await.deliveries.is_empty(), "the new lease holds");
     let row = only_delivery(&store).await;
@@ -171,7 +173,10 @@ pub(crate) async fn leases_of_the_living_stay<H: Harness>() {
     let lease = claim_one(&one, "app", at(0)).await;
     assert_eq!((one.recover(at(1)).await.unwrap(), other.recover(at(1)).await.unwrap()), (0, 0));
     assert!(claim(&other, "app", 9, at(1)).await.deliveries.is_empty());
-    assert!(!other.finish(ended(lease, at(0), Verdict::Dead)).await.unwrap(), "not its own lease");
+    for verdict in [Verdict::Delivered, Verdict::RetryAt(at(0)), Verdict::Dead] {
+        assert!(!other.finish(ended(lease, at(0), verdict)).await.unwrap(), "not its own lease");
+    }
+    other.release(vec![lease], at(0)).await.unwrap();
     assert!(one.finish(ended(lease, at(0), Verdict::Delivered)).await.unwrap());
 }
 

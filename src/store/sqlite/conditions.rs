@@ -48,17 +48,19 @@ impl Conditions {
 
     /// The page of `select` under these conditions, ordered by the column `number`.
     pub(super) fn list<T>(
-        mut self,
+        self,
         conn: &Connection,
         select: &str,
         number: &str,
         page: Page,
         row: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
     ) -> rusqlite::Result<Vec<T>> {
-        let direction = match page.order {
-            Order::Newest => "DESC",
-            Order::Oldest => "ASC",
-        };
+        let (sql, values) = self.query(select, number, page);
+        conn.prepare_cached(&sql)?.query_map(params_from_iter(values), row)?.collect()
+    }
+
+    /// The query of that page, with its values.
+    pub(super) fn query(mut self, select: &str, number: &str, page: Page) -> (String, Vec<Value>) {
         match (page.after, page.order) {
             (None, _) => {}
             (Some(after), Order::Newest) => self.high = Some(after.saturating_sub(1).min(self.high.unwrap_or(i64::MAX))),
@@ -69,9 +71,12 @@ impl Conditions {
                 self.and(&format!("{number} {comparison} ?"), bound);
             }
         }
-        let sql = format!("{select}{} ORDER BY {number} {direction} LIMIT ?", self.text);
+        let direction = match page.order {
+            Order::Newest => "DESC",
+            Order::Oldest => "ASC",
+        };
         self.values.push(i64::try_from(page.limit).unwrap_or(i64::MAX).into());
-        conn.prepare_cached(&sql)?.query_map(params_from_iter(self.values), row)?.collect()
+        (format!("{select}{} ORDER BY {number} {direction} LIMIT ?", self.text), self.values)
     }
 }
 

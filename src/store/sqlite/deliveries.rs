@@ -12,21 +12,26 @@ use crate::store::{AttemptRow, DeliveryFilter, DeliveryRow, Page};
 
 /// A page of deliveries, without attempts.
 pub(super) fn list(conn: &Connection, filter: &DeliveryFilter, page: Page) -> rusqlite::Result<Vec<DeliveryRow>> {
+    match conditions(conn, filter)? {
+        Some(conditions) => conditions.list(conn, SELECT, "d.id", page, row),
+        None => Ok(Vec::new()),
+    }
+}
+
+/// The filter's conditions; `None` when nothing can match.
+pub(super) fn conditions(conn: &Connection, filter: &DeliveryFilter) -> rusqlite::Result<Option<Conditions>> {
     let mut conditions = Conditions::default();
     let named = [("d.source = ?", Role::Source, &filter.source), ("d.destination = ?", Role::Destination, &filter.destination)];
     for (condition, role, name) in named {
         let Some(name) = name else { continue };
-        let Some(id) = names::find(conn, role, name)? else { return Ok(Vec::new()) };
+        let Some(id) = names::find(conn, role, name)? else { return Ok(None) };
         conditions.and(condition, id);
     }
     if let Some(status) = filter.status {
         conditions.also(in_status(status));
     }
     let range = Range { kind: Kind::Delivery, time: "d.created_at", since: filter.since, until: filter.until };
-    if !conditions.between(conn, &range)? {
-        return Ok(Vec::new());
-    }
-    conditions.list(conn, SELECT, "d.id", page, row)
+    Ok(conditions.between(conn, &range)?.then_some(conditions))
 }
 
 /// In the words of the small indexes, where there is one.
@@ -80,7 +85,7 @@ pub(super) const BACKLOG: &str = "
     FROM (SELECT destination, count(*) AS pending, min(id) AS oldest FROM delivery WHERE state = 0 GROUP BY destination) b
     ORDER BY 1";
 
-const SELECT: &str = "
+pub(super) const SELECT: &str = "
     SELECT d.id, d.event_seq, (SELECT name FROM name WHERE id = d.source), e.event_id,
            (SELECT name FROM name WHERE id = d.destination), d.state, d.attempts,
            CASE WHEN d.state = 0 AND d.owner IS NULL THEN d.due_at END, d.created_at, d.finished_at, d.replay, d.last_error

@@ -45,7 +45,7 @@ fn list_by_id(conn: &Connection, filter: &EventFilter, event_id: &str, page: Pag
 }
 
 /// Everything but the ID; `None` when nothing can match.
-fn conditions(conn: &Connection, filter: &EventFilter) -> rusqlite::Result<Option<Conditions>> {
+pub(super) fn conditions(conn: &Connection, filter: &EventFilter) -> rusqlite::Result<Option<Conditions>> {
     let mut conditions = Conditions::default();
     let named = [("e.source = ?", Role::Source, &filter.source), ("e.type = ?", Role::Type, &filter.event_type)];
     for (condition, role, name) in named {
@@ -114,7 +114,7 @@ fn seq(conn: &Connection, source: &str, event_id: &str) -> rusqlite::Result<Opti
     conn.prepare_cached("SELECT seq FROM event_key WHERE key = ?1")?.query_row([key(source, event_id)], |row| row.get(0)).optional()
 }
 
-const SELECT: &str = "
+pub(super) const SELECT: &str = "
     SELECT e.seq, (SELECT name FROM name WHERE id = e.source), e.event_id, (SELECT name FROM name WHERE id = e.provider),
            (SELECT name FROM name WHERE id = e.type), e.received_at,
            (SELECT max(CASE d.state WHEN 2 THEN 5 WHEN 0 THEN 3 + (d.failures > 0) WHEN 1 THEN 2 ELSE 1 END)

@@ -9,8 +9,10 @@ use crate::store::StoreError;
 pub(super) enum Fault {
     /// The operation's own doing: its neighbours in the batch are not to blame.
     Own(String),
-    /// The database cannot be written or read now, whatever is asked.
+    /// The database cannot be written now, whatever is asked; it may pass: locked, or full.
     Storage(String),
+    /// As [`Fault::Storage`], but the connection itself may be what is broken.
+    Connection(String),
 }
 
 impl Fault {
@@ -22,7 +24,7 @@ impl Fault {
     /// The cause, for the log.
     pub(super) fn cause(&self) -> &str {
         match self {
-            Self::Own(cause) | Self::Storage(cause) => cause,
+            Self::Own(cause) | Self::Storage(cause) | Self::Connection(cause) => cause,
         }
     }
 
@@ -37,7 +39,8 @@ impl From<rusqlite::Error> for Fault {
         let cause = describe(&error);
         match error.sqlite_error_code() {
             Some(ErrorCode::ConstraintViolation | ErrorCode::TooBig | ErrorCode::TypeMismatch) | None => Self::Own(cause),
-            Some(_) => Self::Storage(cause),
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::DiskFull) => Self::Storage(cause),
+            Some(_) => Self::Connection(cause),
         }
     }
 }

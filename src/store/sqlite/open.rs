@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
 use super::fault::describe;
@@ -95,13 +96,25 @@ impl OpenError {
 
 /// A connection that writes; creates the database and brings its schema up to date.
 pub(super) fn writable(path: &Path, busy_timeout: Duration) -> Result<Connection, OpenError> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut conn = writing(path, OpenFlags::SQLITE_OPEN_CREATE, busy_timeout)?;
+    migrate(path, &mut conn)?;
+    Ok(conn)
+}
+
+/// Another connection that writes, to the same database: where there is none any more, none is begun.
+pub(super) fn again(path: &Path, busy_timeout: Duration) -> Result<Connection, OpenError> {
+    let conn = writing(path, OpenFlags::empty(), busy_timeout)?;
+    check_version(path, &conn)?;
+    Ok(conn)
+}
+
+fn writing(path: &Path, create: OpenFlags, busy_timeout: Duration) -> Result<Connection, OpenError> {
     let explain = |error| OpenError::explain(path, &error);
-    let mut conn = connect(path, flags, busy_timeout).map_err(explain)?;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | create;
+    let conn = connect(path, flags, busy_timeout).map_err(explain)?;
     // Looked at before anything is written: a file of somebody else stays as it is.
     check_origin(path, &conn)?;
     conn.execute_batch(WRITER_SETTINGS).map_err(explain)?;
-    migrate(path, &mut conn)?;
     Ok(conn)
 }
 
@@ -122,17 +135,15 @@ pub(super) fn read_only(path: &Path, busy_timeout: Duration) -> Result<Connectio
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let conn = connect(path, flags, busy_timeout).map_err(|error| OpenError::explain(path, &error))?;
     check_origin(path, &conn)?;
-    let (found, known) = (version(path, &conn)?, MIGRATIONS.len() as i64);
-    match found {
-        0 => Err(OpenError::Foreign { path: path.to_owned() }),
-        _ if found < known => Err(OpenError::Older { path: path.to_owned(), found, known }),
-        _ => Ok(conn),
-    }
+    check_version(path, &conn)?;
+    Ok(conn)
 }
 
 fn connect(path: &Path, flags: OpenFlags, busy_timeout: Duration) -> rusqlite::Result<Connection> {
     let conn = Connection::open_with_flags(path, flags)?;
     conn.busy_timeout(busy_timeout)?;
+    // Plans must not depend on what is bound: SQLite would compile such statements anew for each use.
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     conn.set_prepared_statement_cache_capacity(STATEMENTS);
     Ok(conn)
 }
@@ -150,6 +161,16 @@ fn check_origin(path: &Path, conn: &Connection) -> Result<(), OpenError> {
         return Err(OpenError::Newer { path: path.to_owned(), found, known });
     }
     Ok(())
+}
+
+/// Ours, and of this program's version.
+fn check_version(path: &Path, conn: &Connection) -> Result<(), OpenError> {
+    let (found, known) = (version(path, conn)?, MIGRATIONS.len() as i64);
+    match found {
+        0 => Err(OpenError::Foreign { path: path.to_owned() }),
+        _ if found < known => Err(OpenError::Older { path: path.to_owned(), found, known }),
+        _ => Ok(()),
+    }
 }
 
 fn version(path: &Path, conn: &Connection) -> Result<i64, OpenError> {

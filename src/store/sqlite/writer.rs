@@ -169,7 +169,7 @@ impl State {
                 let happening = Happening::Committed { operations: jobs.len(), took: begun.elapsed() };
                 self.settings.observer.happened(&happening);
             }
-            Err(_) => self.roll_back(),
+            Err(fault) => self.roll_back(fault),
         }
         outcome
     }
@@ -185,14 +185,15 @@ impl State {
         Ok(())
     }
 
-    /// Back to before the transaction; with a fresh connection if this one cannot even do that.
-    fn roll_back(&mut self) {
+    /// Back to before the transaction, with a fresh connection if this one may be broken.
+    fn roll_back(&mut self, fault: &Fault) {
         self.names.forget();
         // SQLite has rolled back by itself after some errors.
-        if self.conn.is_autocommit() || self.conn.execute_batch("ROLLBACK").is_ok() {
+        let usable = self.conn.is_autocommit() || self.conn.execute_batch("ROLLBACK").is_ok();
+        if usable && !matches!(fault, Fault::Connection(_)) {
             return;
         }
-        if let Ok(conn) = open::writable(&self.settings.path, self.settings.busy_timeout) {
+        if let Ok(conn) = open::again(&self.settings.path, self.settings.busy_timeout) {
             self.conn = conn;
         }
     }

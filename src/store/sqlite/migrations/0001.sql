@@ -7,9 +7,15 @@ CREATE TABLE counter (
     event    INTEGER NOT NULL,
     delivery INTEGER NOT NULL,
     owner    INTEGER NOT NULL,
-    probe    INTEGER NOT NULL -- touched by readiness probes
+    probe    INTEGER NOT NULL -- not a number given out, but what a readiness probe changes
 );
 INSERT INTO counter VALUES (1, 0, 0, 0, 0);
+
+-- Filled and emptied by each readiness probe, to see whether there is room.
+CREATE TABLE probe (
+    id      INTEGER PRIMARY KEY,
+    padding BLOB NOT NULL
+);
 
 -- Names as numbers. role: 0 source, 1 destination, 2 provider, 3 event type.
 CREATE TABLE name (
