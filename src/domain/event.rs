@@ -35,7 +35,8 @@ pub struct VerifiedParts {
     pub headers: Headers,
     /// The raw body.
     pub body: Body,
-    /// SHA-256 over the content that the signature covers.
+    /// SHA-256 over the content: the raw body. Timestamps and IDs beside it are left out, so that the same content sent
+    /// again has the same digest.
     pub content_digest: [u8; 32],
     /// How it was proved, by position and never by value: `secret:1`, or `none` for a source that does not verify.
     pub verified_by: String,

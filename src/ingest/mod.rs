@@ -144,9 +144,9 @@ impl Ingest {
             source: Arc::clone(&source.name),
             rejection,
             headers: source.verifier.storable(&request.headers),
+            query: source.verifier.storable_query(&request.query),
             method: request.method,
             subpath: request.subpath,
-            query: request.query,
             body: request.body,
             received_at: request.received_at,
         };
