@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use clap::Args;
 use futures_util::StreamExt as _;
 use serde::Serialize;
@@ -35,7 +35,7 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "URL")]
     to: reqwest::Url,
     /// Sign with this secret instead of the file's own
-    #[arg(long, value_name = "SECRET", env = "ONCEWARD_SECRET", hide_env_values = true)]
+    #[arg(long, value_name = "SECRET")]
     secret: Option<String>,
     /// Send each this often
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
@@ -93,6 +93,9 @@ fn prepare(fixture: &Fixture, arguments: &Arguments, table: &Table) -> anyhow::R
     if !arguments.as_recorded {
         let secrets: Vec<_> = arguments.secret.iter().cloned().map(Into::into).collect();
         let verifier = fixture::verifier(&fixture, table, &secrets)?;
+        if arguments.stale && verifier.provider().signatures.iter().all(|signature| signature.timestamp.is_none()) {
+            bail!("{} signs no timestamp, so nothing of it can be stale", verifier.provider().title());
+        }
         let now = SystemClock.now();
         let at = if arguments.stale { now.minus(STALE_BY) } else { now };
         fixture.request = verifier.sign(&fixture.request, at)?;
@@ -127,7 +130,8 @@ pub(super) fn outgoing(fixture: &Fixture, to: &reqwest::Url) -> anyhow::Result<R
     let recorded = &fixture.request;
     let mut url = to.clone();
     if matches!(url.path(), "" | "/") {
-        url.set_path(&recorded.path);
+        let own = format!("/hooks/{}", fixture.provider);
+        url.set_path(if recorded.path.starts_with("/hooks/") { &recorded.path } else { &own });
     }
     if !recorded.query.is_empty() {
         url.set_query(Some(&recorded.query));

@@ -100,6 +100,8 @@ pub struct Limits {
     pub headers: usize,
     /// The most connections at once on the public listener.
     pub connections: usize,
+    /// The most bytes of bodies being received at once.
+    pub bodies: usize,
     /// The most requests waiting for the store.
     pub queue_requests: usize,
     /// The most bytes of bodies waiting for the store.

@@ -31,6 +31,8 @@ const MOST_BYTES: usize = 512 * MIB;
 /// The most of anything else that is counted.
 const MOST: usize = 1_000_000;
 
+pub(super) use providers::table as provider_table;
+
 /// Resolves what was read, or says everything that is wrong with it.
 pub(super) fn resolve(written: File, mut report: Report) -> Result<Config, ConfigError> {
     let report_mut = &mut report;
@@ -52,7 +54,8 @@ pub(super) fn resolve(written: File, mut report: Report) -> Result<Config, Confi
         destinations,
         providers: Arc::new(providers),
     };
-    queue_holds_every_body(&config, &mut report);
+    holds_every_body(&config, "bodies", config.limits.bodies, &mut report);
+    holds_every_body(&config, "queue_bytes", config.limits.queue_bytes, &mut report);
     report.into_error().map_or(Ok(config), Err)
 }
 
@@ -147,6 +150,7 @@ fn limits(written: &file::Limits, mut keys: Keys<'_>) -> Limits {
         body_timeout: keys.duration("body_timeout", written.body_timeout.as_deref(), ARRIVAL),
         headers: keys.size("headers", written.headers.as_deref(), 64 << 10, MIB),
         connections: keys.count("connections", written.connections, 10_000, 1, MOST),
+        bodies: keys.size("bodies", written.bodies.as_deref(), 256 * MIB, 64 * MOST_BYTES),
         queue_requests: keys.count("queue_requests", written.queue_requests, 10_000, 1, MOST),
         queue_bytes: keys.size("queue_bytes", written.queue_bytes.as_deref(), 64 * MIB, 64 * MOST_BYTES),
         rejections: keys.count("rejections", written.rejections, 1000, 0, MOST),
@@ -163,17 +167,15 @@ fn header_timeout(written: Option<&str>, keys: &mut Keys<'_>) -> Duration {
     time
 }
 
-/// A body that the queue can never hold could never be taken.
-fn queue_holds_every_body(config: &Config, report: &mut Report) {
+/// A body that a bound can never hold could never be taken.
+fn holds_every_body(config: &Config, key: &str, bound: usize, report: &mut Report) {
     let Some(largest) = config.sources.iter().max_by_key(|source| source.max_body) else { return };
-    if largest.max_body > config.limits.queue_bytes {
-        let queue = "limits.queue_bytes".to_owned();
-        let path = if report.places.knows(&queue) { queue } else { format!("sources.{}.max_body", largest.name) };
-        let (body, queue) = (print_size(largest.max_body), print_size(config.limits.queue_bytes));
-        report.problem(
-            &path,
-            format!("source {} takes bodies of {body}, and limits.queue_bytes = \"{queue}\" holds none of that size", largest.name),
-        );
+    if largest.max_body > bound {
+        let key = format!("limits.{key}");
+        let (body, bound) = (print_size(largest.max_body), print_size(bound));
+        let message = format!("source {} takes bodies of {body}, and {key} = \"{bound}\" holds none of that size", largest.name);
+        let path = if report.places.knows(&key) { key } else { format!("sources.{}.max_body", largest.name) };
+        report.problem(&path, message);
     }
 }
 
