@@ -22,6 +22,8 @@ const DAY: Duration = Duration::from_secs(86_400);
 const MIB: usize = 1 << 20;
 /// How long headers, and then the body, may take to arrive.
 const ARRIVAL: Duration = Duration::from_secs(10);
+/// How long a connection without a request is kept: longer than the 60 s of common proxies, so that they close first.
+const KEEP_ALIVE: Duration = Duration::from_secs(75);
 const SHORTEST_HEADER_TIMEOUT: Duration = Duration::from_secs(1);
 const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8080);
 const ADMIN_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8081);
@@ -148,6 +150,7 @@ fn limits(written: &file::Limits, mut keys: Keys<'_>) -> Limits {
     Limits {
         header_timeout: header_timeout(written.header_timeout.as_deref(), &mut keys),
         body_timeout: keys.duration("body_timeout", written.body_timeout.as_deref(), ARRIVAL),
+        keep_alive: keys.duration("keep_alive", written.keep_alive.as_deref(), KEEP_ALIVE),
         headers: keys.size("headers", written.headers.as_deref(), 64 << 10, MIB),
         connections: keys.count("connections", written.connections, 10_000, 1, MOST),
         bodies: keys.size("bodies", written.bodies.as_deref(), 256 * MIB, 64 * MOST_BYTES),

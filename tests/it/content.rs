@@ -215,7 +215,7 @@ async fn credentials_are_neither_stored_nor_forwarded_and_signatures_are_both() 
         request.header("proxy-authorization", "Basic hush-3").header("connection", "x-hop").header("x-hop", "hush-4")
     };
     let gitlab = Request::post("/hooks/gitlab", r#"{"object_kind":"push"}"#).header("x-gitlab-token", "glwt-the-token");
-    let gitlab = gitlab.header("x-gitlab-event-uuid", "u-1").header("x-gitlab-event", "Push Hook");
+    let gitlab = gitlab.header("idempotency-key", "u-1").header("x-gitlab-event", "Push Hook");
     assert_eq!(app.send(with_credentials(gitlab)).await.status, 200);
     let signed = github("g-1", "push", "{}");
     let signature = signed.headers[0].1.clone();
