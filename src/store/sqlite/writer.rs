@@ -24,6 +24,10 @@ const BATCH: Bounds = Bounds { requests: 1_000, bytes: 8 << 20 };
 /// How many more operations on work that is already stored may wait beyond the queue's bound.
 const ONWARD_RESERVE: usize = 4_096;
 
+/// How long the tidying up at the end waits for another process's transaction, each of its two steps: the program has been
+/// told to stop, and has little time left.
+const LAST_WAIT: Duration = Duration::from_millis(200);
+
 /// An operation with whoever waits for it.
 trait Job: Send {
     /// Whether it should be done at all.
@@ -203,6 +207,7 @@ impl State {
         if self.queue.is_abandoned() {
             return;
         }
+        let _ = self.conn.busy_timeout(LAST_WAIT);
         self.owner.resign(&self.conn);
         let _ = self.conn.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
     }
