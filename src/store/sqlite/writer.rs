@@ -81,11 +81,11 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// Opens the database for writing and starts the thread.
+    /// Opens the database for writing and starts the thread. Once joined, its state has to be [ended](State::end).
     ///
     /// # Errors
     /// [`OpenError`].
-    pub(super) fn start(settings: Settings) -> Result<(Self, JoinHandle<()>), OpenError> {
+    pub(super) fn start(settings: Settings) -> Result<(Self, JoinHandle<State>), OpenError> {
         let conn = open::writable(&settings.path, settings.busy_timeout)?;
         let owner = Owner::register(&conn, &settings.path)?;
         let queue = Arc::new(Queue::new(settings.queue));
@@ -123,8 +123,8 @@ impl Writer {
     }
 }
 
-/// What the thread owns.
-struct State {
+/// What the thread owns, and leaves to whoever joins it.
+pub(super) struct State {
     conn: Connection,
     owner: Owner,
     names: Names,
@@ -133,14 +133,14 @@ struct State {
 }
 
 impl State {
-    fn serve(mut self) {
+    fn serve(mut self) -> Self {
         while let Some(mut jobs) = self.queue.take(BATCH) {
             jobs.retain(|job| job.wanted());
             if !jobs.is_empty() {
                 self.serve_batch(jobs);
             }
         }
-        self.end();
+        self
     }
 
     fn serve_batch(&mut self, mut jobs: Vec<Box<dyn Job>>) {
@@ -203,7 +203,7 @@ impl State {
     }
 
     /// Leaves the database as small and tidy as it can be; what fails here is made up for at the next start.
-    fn end(self) {
+    pub(super) fn end(self) {
         if self.queue.is_abandoned() {
             return;
         }
