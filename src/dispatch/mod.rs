@@ -37,9 +37,9 @@ const PATIENCE_MARGIN: Duration = Duration::from_secs(10);
 /// What lanes may take beyond the grace period, to hand back their leases.
 const STOP_MARGIN: Duration = Duration::from_millis(1_500);
 
-/// The grace period for attempts in flight at shutdown, unless there is a reason for another: with what follows it, below the
-/// 10 s after which `docker stop` kills.
-pub const GRACE: Duration = Duration::from_secs(8);
+/// The grace period for attempts in flight at shutdown, unless there is a reason for another: with what follows it, even on
+/// a locked database, below the 10 s after which `docker stop` kills.
+pub const GRACE: Duration = Duration::from_secs(7);
 
 /// What a [`Dispatcher`] is made of.
 pub struct Parts {

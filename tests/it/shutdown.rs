@@ -109,7 +109,9 @@ async fn a_locked_database_and_an_attempt_without_end_together_do_not_hold_it_up
     let lock = locked(&folder.path().join("onceward.db"));
     let mut waiting = connect(&process.public).await;
     let request = stripe("evt_waiting");
-    waiting.write_all(&[head(&request, "").as_bytes(), &request.body].concat()).await.unwrap();
+    waiting.write_all(head(&request, "Expect: 100-continue\r\n").as_bytes()).await.unwrap();
+    read_until(&mut waiting, "100 Continue\r\n\r\n").await;
+    waiting.write_all(&request.body).await.unwrap();
     stops_at("TERM", process).await;
     let answer = read_until(&mut waiting, "store-unavailable").await;
     assert!(answer.starts_with("HTTP/1.1 503") && answer.contains("retry-after: "), "{answer}");

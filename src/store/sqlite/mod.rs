@@ -78,7 +78,13 @@ struct Inner {
     writer: Option<Writer>,
     readers: Readers,
     marks: Marks,
-    threads: Mutex<Vec<JoinHandle<()>>>,
+    threads: Mutex<Threads>,
+}
+
+#[derive(Default)]
+struct Threads {
+    reading: Vec<JoinHandle<()>>,
+    writing: Option<JoinHandle<writer::State>>,
 }
 
 impl SqliteStore {
@@ -97,9 +103,18 @@ impl SqliteStore {
         };
         let (writer, writing) = Writer::start(settings)?;
         let started = Readers::start(path, options.busy_timeout, observer);
-        let (readers, mut threads) = started.inspect_err(|_| writer.close())?;
-        threads.push(writing);
-        Ok(Self::new(path, Some(writer), readers, threads))
+        let mut threads = Threads { reading: Vec::new(), writing: Some(writing) };
+        match started {
+            Ok((readers, reading)) => {
+                threads.reading = reading;
+                Ok(Self::new(path, Some(writer), readers, threads))
+            }
+            Err(error) => {
+                writer.close();
+                threads.end();
+                Err(error)
+            }
+        }
     }
 
     /// Opens an existing database for questions alone: all that writes is [`StoreError::Unavailable`].
@@ -107,11 +122,11 @@ impl SqliteStore {
     /// # Errors
     /// [`OpenError`], in words for the operator.
     pub fn open_read_only(path: &Path) -> Result<Self, OpenError> {
-        let (readers, threads) = Readers::start(path, Options::default().busy_timeout, Arc::new(Silent))?;
-        Ok(Self::new(path, None, readers, threads))
+        let (readers, reading) = Readers::start(path, Options::default().busy_timeout, Arc::new(Silent))?;
+        Ok(Self::new(path, None, readers, Threads { reading, writing: None }))
     }
 
-    fn new(path: &Path, writer: Option<Writer>, readers: Readers, threads: Vec<JoinHandle<()>>) -> Self {
+    fn new(path: &Path, writer: Option<Writer>, readers: Readers, threads: Threads) -> Self {
         let (path, marks, threads) = (path.to_owned(), Marks::default(), Mutex::new(threads));
         Self(Arc::new(Inner { path, writer, readers, marks, threads }))
     }
@@ -121,8 +136,8 @@ impl SqliteStore {
     pub async fn close(&self) {
         self.0.close();
         let threads = self.0.take_threads();
-        let joined = tokio::task::spawn_blocking(move || join(threads)).await;
-        debug_assert!(joined.is_ok(), "joining does not panic");
+        let ended = tokio::task::spawn_blocking(move || threads.end()).await;
+        debug_assert!(ended.is_ok(), "joining does not panic");
     }
 
     /// Ends the store as a killed process would.
@@ -132,7 +147,7 @@ impl SqliteStore {
             writer.kill();
         }
         self.0.readers.close();
-        join(self.0.take_threads());
+        self.0.take_threads().end();
     }
 
     async fn write<O: Operation>(&self, operation: O) -> Result<O::Output, StoreError> {
@@ -151,7 +166,7 @@ impl Inner {
         }
     }
 
-    fn take_threads(&self) -> Vec<JoinHandle<()>> {
+    fn take_threads(&self) -> Threads {
         std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
@@ -160,14 +175,20 @@ impl Inner {
 impl Drop for Inner {
     fn drop(&mut self) {
         self.close();
-        join(self.take_threads());
+        self.take_threads().end();
     }
 }
 
-/// In this order: readers end first, so that the writer can truncate the log.
-fn join(threads: Vec<JoinHandle<()>>) {
-    for thread in threads {
-        // A thread that panicked has already left its callers an answer.
-        let _ = thread.join();
+impl Threads {
+    /// Waits until they have ended, and closes the writer's connection last: only the last one to go takes the log with
+    /// it, and only if it can write.
+    fn end(self) {
+        for thread in self.reading {
+            // A thread that panicked has already left its callers an answer; so has the writer.
+            let _ = thread.join();
+        }
+        if let Some(Ok(writer)) = self.writing.map(JoinHandle::join) {
+            writer.end();
+        }
     }
 }

@@ -24,6 +24,10 @@ const BATCH: Bounds = Bounds { requests: 1_000, bytes: 8 << 20 };
 /// How many more operations on work that is already stored may wait beyond the queue's bound.
 const ONWARD_RESERVE: usize = 4_096;
 
+/// How long the tidying up at the end waits for another process's transaction, each of its two steps: the program has been
+/// told to stop, and has little time left.
+const LAST_WAIT: Duration = Duration::from_millis(200);
+
 /// An operation with whoever waits for it.
 trait Job: Send {
     /// Whether it should be done at all.
@@ -77,11 +81,11 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// Opens the database for writing and starts the thread.
+    /// Opens the database for writing and starts the thread. Once joined, its state has to be [ended](State::end).
     ///
     /// # Errors
     /// [`OpenError`].
-    pub(super) fn start(settings: Settings) -> Result<(Self, JoinHandle<()>), OpenError> {
+    pub(super) fn start(settings: Settings) -> Result<(Self, JoinHandle<State>), OpenError> {
         let conn = open::writable(&settings.path, settings.busy_timeout)?;
         let owner = Owner::register(&conn, &settings.path)?;
         let queue = Arc::new(Queue::new(settings.queue));
@@ -119,8 +123,8 @@ impl Writer {
     }
 }
 
-/// What the thread owns.
-struct State {
+/// What the thread owns, and leaves to whoever joins it.
+pub(super) struct State {
     conn: Connection,
     owner: Owner,
     names: Names,
@@ -129,14 +133,14 @@ struct State {
 }
 
 impl State {
-    fn serve(mut self) {
+    fn serve(mut self) -> Self {
         while let Some(mut jobs) = self.queue.take(BATCH) {
             jobs.retain(|job| job.wanted());
             if !jobs.is_empty() {
                 self.serve_batch(jobs);
             }
         }
-        self.end();
+        self
     }
 
     fn serve_batch(&mut self, mut jobs: Vec<Box<dyn Job>>) {
@@ -199,10 +203,11 @@ impl State {
     }
 
     /// Leaves the database as small and tidy as it can be; what fails here is made up for at the next start.
-    fn end(self) {
+    pub(super) fn end(self) {
         if self.queue.is_abandoned() {
             return;
         }
+        let _ = self.conn.busy_timeout(LAST_WAIT);
         self.owner.resign(&self.conn);
         let _ = self.conn.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
     }
