@@ -4,8 +4,18 @@
 //! [`domain::RawRequest`] → [`domain::VerifiedEvent`] → [`store::Recorded`] → [`domain::ClaimedDelivery`] →
 //! [`domain::Attempt`].
 
+pub mod app;
+pub mod cli;
+pub mod config;
 pub mod deliver;
+pub mod dispatch;
 pub mod domain;
+pub mod fixture;
 pub mod history;
+pub mod http;
+pub mod ingest;
 pub mod net;
+pub mod provider;
 pub mod store;
+pub mod telemetry;
+pub mod verify;

@@ -1,2 +1,5 @@
 //! The `onceward` command.
-fn main() {}
+
+fn main() -> std::process::ExitCode {
+    onceward::cli::main()
+}

@@ -1,6 +1,20 @@
 //! Configuration in two stages: as written (`file`), and resolved ([`Config`]), which is all that the program sees. What
 //! is wrong is found between the two and names file, line, key and the nearest allowed value.
 
+mod debug;
+mod error;
+mod expand;
+mod file;
+mod flags;
+mod load;
+mod places;
+mod read;
+mod report;
+mod resolve;
+#[cfg(test)]
+mod tests;
+mod warnings;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -11,6 +25,10 @@ use secrecy::SecretString;
 
 use crate::domain::TypePattern;
 use crate::provider::{Provider, Table};
+
+pub use error::{ConfigError, Problem};
+pub use flags::{Overrides, SourceFlag, SourceFlagError};
+pub use load::Env;
 
 /// Everything the program needs to know to run, checked.
 #[derive(Debug, Clone)]
@@ -93,7 +111,7 @@ pub struct Limits {
 }
 
 /// Where events come in.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Source {
     /// The name, which is also the URL's: `/hooks/{name}`.
     pub name: Arc<str>,
@@ -101,7 +119,8 @@ pub struct Source {
     pub provider: Arc<Provider>,
     /// The secrets, never empty and none of them blank unless `verify` is false or the row needs none.
     pub secrets: Vec<SecretString>,
-    /// The exact URL given to the sender, where it signs the URL.
+    /// The exact URL given to the sender, when it is known: as configured, else below `public_url`. Always there when the
+    /// sender signs it.
     pub url: Option<String>,
     /// Further values that the row asks for.
     pub params: BTreeMap<String, String>,
@@ -144,7 +163,7 @@ pub struct Destination {
 }
 
 /// What a destination is.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Target {
     /// A URL to which requests are forwarded.
     Url {

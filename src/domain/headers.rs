@@ -52,7 +52,9 @@ impl Headers {
         let bytes = bytes.into();
         let mut rest = &bytes[..];
         while !rest.is_empty() {
-            rest = split_field(rest).ok_or(MalformedHeaders)?.2;
+            let (name, _, after) = split_field(rest).ok_or(MalformedHeaders)?;
+            std::str::from_utf8(name).map_err(|_| MalformedHeaders)?;
+            rest = after;
         }
         Ok(Self(bytes))
     }
@@ -64,6 +66,11 @@ impl Headers {
 
     /// The fields in order, names in lower case.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.fields().filter_map(|(name, value)| Some((std::str::from_utf8(name).ok()?, value)))
+    }
+
+    /// The fields with their names as bytes: a look-up compares them and need not know that they are text.
+    fn fields(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
         let mut rest = &self.0[..];
         std::iter::from_fn(move || {
             let (name, value, after) = split_field(rest)?;
@@ -80,7 +87,7 @@ impl Headers {
     /// Every value under `name`, which must be in lower case.
     pub fn all<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a [u8]> {
         let name = name.as_bytes();
-        self.iter().filter_map(move |(n, value)| (n.as_bytes() == name).then_some(value))
+        self.fields().filter_map(move |(field, value)| (field == name).then_some(value))
     }
 
     /// The first value under `name` as text, when it is UTF-8.
@@ -129,12 +136,13 @@ impl Serialize for Headers {
     }
 }
 
-fn split_field(bytes: &[u8]) -> Option<(&str, &[u8], &[u8])> {
+/// Name, value, and what follows them.
+fn split_field(bytes: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
     let (name_len, rest) = bytes.split_first_chunk::<2>()?;
     let (name, rest) = rest.split_at_checked(usize::from(u16::from_le_bytes(*name_len)))?;
     let (value_len, rest) = rest.split_first_chunk::<4>()?;
     let (value, rest) = rest.split_at_checked(u32::from_le_bytes(*value_len) as usize)?;
-    Some((std::str::from_utf8(name).ok()?, value, rest))
+    Some((name, value, rest))
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ mod observe;
 mod request;
 mod route;
 mod time;
+mod units;
 
 pub use code::Code;
 pub use delivery::{
@@ -20,3 +21,4 @@ pub use observe::{AttemptEnd, Happening, Observer, Silent, Wake};
 pub use request::{Body, RawRequest, Reply};
 pub use route::{PatternError, Route, Routes, TypePattern};
 pub use time::{Clock, ManualClock, SystemClock, Timestamp, TimestampError};
+pub use units::{UnitError, parse_duration, parse_size, print_duration};

@@ -58,6 +58,8 @@ pub enum Happening<'a> {
         code: Code,
         /// The explanation for the operator; empty when the code says all.
         diagnosis: &'a str,
+        /// Whether the source has refused too much lately to write of each: then it is only counted.
+        quiet: bool,
     },
     /// A sender was answered.
     Answered {
@@ -78,11 +80,6 @@ pub enum Happening<'a> {
     },
     /// An attempt ended and its end is committed.
     Attempted(AttemptEnd<'a>),
-    /// The rejection log's write limit was reached: this refusal is counted, not kept.
-    RejectionDropped {
-        /// The source.
-        source: &'a str,
-    },
 }
 
 /// Is told what happens. Must return quickly and never block.

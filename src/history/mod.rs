@@ -6,11 +6,12 @@ mod view;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+pub use crate::store::{DeliveryFilter, EventFilter, Order, RejectionFilter, StoreError};
 pub use cursor::{Cursor, CursorError};
 pub use view::{AttemptView, DeliveryView, EventView, PageView, RejectionView};
 
-use crate::domain::{DeliveryId, EventKey};
-use crate::store::{self, DeliveryFilter, DeliveryRow, EventFilter, Order, RejectionFilter, Size, StoreError, StoredBody};
+use crate::domain::{Backlog, DeliveryId, EventKey};
+use crate::store::{self, DeliveryRow, Prune, Pruned, Size, StoredBody};
 
 /// The most rows of a page.
 pub const MAX_LIMIT: usize = 200;
@@ -60,6 +61,26 @@ impl History {
         Ok(PageView::cut(views.collect(), paging.limit))
     }
 
+    /// Where the list of events that match ends now, to follow it from there with [`History::events_after`].
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be read.
+    pub async fn end(&self, filter: EventFilter) -> Result<Cursor, StoreError> {
+        let newest = self.store.events(filter, store::Page { limit: 1, after: None, order: Order::Newest }).await?;
+        Ok(Cursor::after(newest.first().map_or(0, |row| row.seq)))
+    }
+
+    /// The events behind the cursor, oldest first, and the cursor behind them.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be read.
+    pub async fn events_after(&self, filter: EventFilter, cursor: Cursor) -> Result<(Vec<EventView>, Cursor), StoreError> {
+        let page = store::Page { limit: MAX_LIMIT, after: Some(cursor.row()), order: Order::Oldest };
+        let rows = self.store.events(filter, page).await?;
+        let end = rows.last().map_or(cursor, |row| Cursor::after(row.seq));
+        Ok((rows.into_iter().map(|row| EventView::listed(Vec::new(), row)).collect(), end))
+    }
+
     /// One event with its headers, deliveries and attempts.
     ///
     /// # Errors
@@ -104,7 +125,23 @@ impl History {
         Ok(PageView::cut(rows.into_iter().map(|row| (row.id, RejectionView::from(row))).collect(), paging.limit))
     }
 
-    /// How large the store is on disk.
+    /// What is unfinished, for each destination that has anything.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be read.
+    pub async fn backlog(&self) -> Result<Vec<Backlog>, StoreError> {
+        self.store.backlog().await
+    }
+
+    /// Forgets one small chunk of what is old; call again until [`Pruned::nothing`].
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot commit.
+    pub async fn prune(&self, prune: Prune) -> Result<Pruned, StoreError> {
+        self.store.prune(prune).await
+    }
+
+    /// How large the store is on disk, and how much waits to be committed.
     ///
     /// # Errors
     /// [`StoreError`] when it cannot be told.

@@ -6,10 +6,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use crate::store::{Recorded, StoreError};
 pub use source::Source;
 
 use crate::domain::{Clock, Code, EventKey, Happening, NewRejection, Observer, RawRequest, Rejection, Reply, Routes, VerifiedEvent, Wake};
-use crate::store::{Inbox, Recorded, StoreError};
+use crate::store::Inbox;
 use crate::verify::Judgement;
 
 /// How long a request waits for the store before it is told to come back: below every sender's time-out that matters.
@@ -129,11 +130,10 @@ impl Ingest {
 
     async fn refuse(&self, source: &Source, request: RawRequest, rejection: Rejection) -> Answer {
         let code = rejection.code;
-        self.tell(&Happening::Refused { source: &source.name, code, diagnosis: &rejection.diagnosis });
-        if source.may_log_rejection() {
+        let keep = source.may_write_of_refusal();
+        self.tell(&Happening::Refused { source: &source.name, code, diagnosis: &rejection.diagnosis, quiet: !keep });
+        if keep {
             self.log_rejection(source, request, rejection).await;
-        } else {
-            self.tell(&Happening::RejectionDropped { source: &source.name });
         }
         Answer::Refused { code, retry_after: None }
     }
@@ -152,21 +152,25 @@ impl Ingest {
         };
         let logging = self.parts.inbox.refuse(rejection);
         let logged = tokio::time::timeout(COMMIT_DEADLINE, logging).await.unwrap_or_else(|_| Err(slow_store()));
-        match logged {
-            Ok(()) => {}
-            Err(StoreError::QueueFull) => self.tell(&Happening::RejectionDropped { source: &source.name }),
-            Err(error) => self.tell(&Happening::StoreFailed { cause: &error.to_string() }),
+        if let Err(error) = logged {
+            self.tell(&Happening::StoreFailed { cause: &error.to_string() });
         }
     }
 
     fn turn_away(&self, source: &Source, code: Code, retry_after: Option<Duration>) -> Answer {
-        self.tell(&Happening::Refused { source: &source.name, code, diagnosis: "" });
+        self.refused_early(source, code);
         Answer::Refused { code, retry_after }
     }
 
-    /// Tells that a request was refused before it got this far: too large, too slow, a method that is not taken.
+    /// Tells that a request was refused without being judged: too large, too slow, too many, a method that is not taken.
     pub fn refused_early(&self, source: &Source, code: Code) {
-        self.tell(&Happening::Refused { source: &source.name, code, diagnosis: "" });
+        let quiet = !source.may_write_of_refusal();
+        self.tell(&Happening::Refused { source: &source.name, code, diagnosis: "", quiet });
+    }
+
+    /// Tells how long an answer took.
+    pub fn answered(&self, took: Duration) {
+        self.tell(&Happening::Answered { took });
     }
 
     fn tell(&self, happening: &Happening<'_>) {

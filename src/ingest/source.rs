@@ -9,8 +9,8 @@ use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 
 use crate::verify::Verifier;
 
-/// Rejections that one source may write in a burst, and then in each second: forged traffic must not become disk load.
-const REJECTION_WRITES: NonZeroU32 = NonZeroU32::new(50).unwrap();
+/// Refusals of one source that are written of in a burst, and then in each second: forged traffic must not become disk load.
+const REFUSALS_WRITTEN: NonZeroU32 = NonZeroU32::new(50).unwrap();
 
 /// Where events come in.
 pub struct Source {
@@ -21,7 +21,7 @@ pub struct Source {
     /// The largest body in bytes.
     pub max_body: usize,
     admission: Option<DefaultDirectRateLimiter>,
-    rejections: DefaultDirectRateLimiter,
+    refusals: DefaultDirectRateLimiter,
 }
 
 impl Source {
@@ -32,8 +32,8 @@ impl Source {
             let quota = Quota::with_period(per / count.get())?.allow_burst(count);
             Some(RateLimiter::direct(quota))
         });
-        let rejections = RateLimiter::direct(Quota::per_second(REJECTION_WRITES));
-        Self { name, verifier, max_body, admission, rejections }
+        let refusals = RateLimiter::direct(Quota::per_second(REFUSALS_WRITTEN));
+        Self { name, verifier, max_body, admission, refusals }
     }
 
     /// Takes one request's place under the rate limit, or says how long to wait for one.
@@ -42,7 +42,8 @@ impl Source {
         limiter.check().map_err(|refused| refused.wait_time_from(DefaultClock::default().now()))
     }
 
-    pub(super) fn may_log_rejection(&self) -> bool {
-        self.rejections.check().is_ok()
+    /// Whether one more refusal may go into the log and the rejection log.
+    pub(super) fn may_write_of_refusal(&self) -> bool {
+        self.refusals.check().is_ok()
     }
 }

@@ -101,12 +101,6 @@ pub trait Outbox: Send + Sync {
     /// # Errors
     /// [`StoreError`].
     async fn recover(&self, now: Timestamp) -> Result<u64, StoreError>;
-
-    /// What is unfinished, for each destination that has anything.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    async fn backlog(&self) -> Result<Vec<Backlog>, StoreError>;
 }
 
 /// Answers questions about what happened, and forgets what is old.
@@ -161,7 +155,13 @@ pub trait History: Send + Sync {
     /// [`StoreError`].
     async fn prune(&self, prune: Prune) -> Result<Pruned, StoreError>;
 
-    /// How large the store is on disk.
+    /// What is unfinished, for each destination that has anything.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn backlog(&self) -> Result<Vec<Backlog>, StoreError>;
+
+    /// How large the store is on disk, and how much waits to be committed.
     ///
     /// # Errors
     /// [`StoreError`].

@@ -188,11 +188,13 @@ impl Pruned {
     }
 }
 
-/// The store's size on disk, in bytes.
+/// The store's size on disk, in bytes, and its queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Size {
     /// The database.
     pub database: u64,
     /// Its write-ahead log.
     pub wal: u64,
+    /// Operations that wait to be committed.
+    pub queued: u64,
 }

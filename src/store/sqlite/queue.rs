@@ -85,6 +85,11 @@ impl<T> Queue<T> {
         Some(taken)
     }
 
+    /// How many items wait.
+    pub(super) fn depth(&self) -> usize {
+        self.lock().items.len()
+    }
+
     /// Lets nothing more in. What is queued can still be taken.
     pub(super) fn close(&self) {
         self.lock().closed = true;

@@ -14,6 +14,7 @@ use super::probe::Probe;
 use super::prune::{self, Erase, Extent};
 use super::record::Record;
 use super::rejections::{self, Refuse};
+use super::writer::Writer;
 use super::{deliveries, events};
 use crate::domain::{Backlog, DeliveryId, EventKey, FinishedAttempt, Lease, NewRejection, Timestamp, VerifiedEvent};
 use crate::store::{
@@ -52,10 +53,6 @@ impl Outbox for SqliteStore {
 
     async fn recover(&self, now: Timestamp) -> Result<u64, StoreError> {
         self.write(Recover { now }).await
-    }
-
-    async fn backlog(&self) -> Result<Vec<Backlog>, StoreError> {
-        self.0.readers.ask(deliveries::backlog).await
     }
 }
 
@@ -102,11 +99,16 @@ impl History for SqliteStore {
         Ok(pruned)
     }
 
+    async fn backlog(&self) -> Result<Vec<Backlog>, StoreError> {
+        self.0.readers.ask(deliveries::backlog).await
+    }
+
     async fn size(&self) -> Result<Size, StoreError> {
         let path = self.0.path.clone();
         let mut wal = path.clone().into_os_string();
         wal.push("-wal");
-        self.0.readers.ask(move |_| Ok(Size { database: bytes(path), wal: bytes(wal.into()) })).await
+        let queued = self.0.writer.as_ref().map_or(0, Writer::queued) as u64;
+        self.0.readers.ask(move |_| Ok(Size { database: bytes(path), wal: bytes(wal.into()), queued })).await
     }
 }
 

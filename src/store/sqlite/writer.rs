@@ -102,6 +102,11 @@ impl Writer {
         outcome.await.unwrap_or_else(|_| Err(closed()))
     }
 
+    /// How many operations wait to be committed.
+    pub(super) fn queued(&self) -> usize {
+        self.queue.depth()
+    }
+
     /// Lets nothing more in; the thread ends once it has done what is queued.
     pub(super) fn close(&self) {
         self.queue.close();

@@ -1,0 +1,57 @@
+//! From configuration to parts.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+
+use super::StartError;
+use crate::config::{self, Config};
+use crate::deliver;
+use crate::dispatch::{self, Dispatcher, LaneParts};
+use crate::domain::{Clock, Observer, Route, Routes};
+use crate::ingest;
+use crate::net::Client;
+use crate::store::Outbox;
+use crate::verify::{Setup, Verifier};
+
+/// The sources with their verifiers.
+pub(super) fn sources(config: &Config) -> Result<Vec<ingest::Source>, StartError> {
+    config.sources.iter().map(source).collect()
+}
+
+fn source(source: &config::Source) -> Result<ingest::Source, StartError> {
+    let setup = Setup {
+        provider: Arc::clone(&source.provider),
+        secrets: source.secrets.clone(),
+        params: source.params.clone(),
+        url: source.url.clone(),
+        tolerance: source.tolerance,
+        verify: source.verify,
+    };
+    let verifier =
+        Verifier::new(Arc::clone(&source.name), setup).map_err(|error| StartError::Key { source_name: source.name.to_string(), error })?;
+    let rate = source.rate_limit.and_then(|rate| Some((NonZeroU32::new(rate.count)?, rate.per)));
+    Ok(ingest::Source::new(Arc::clone(&source.name), verifier, source.max_body, rate))
+}
+
+/// Which destinations take what.
+pub(super) fn routes(config: &Config) -> Routes {
+    let route = |destination: &config::Destination| Route {
+        destination: Arc::clone(&destination.name),
+        sources: destination.from.clone(),
+        types: destination.types.clone(),
+    };
+    Routes::new(config.destinations.iter().map(route).collect())
+}
+
+/// A lane for each destination.
+pub(super) fn dispatcher(
+    config: &Config,
+    outbox: Arc<dyn Outbox>,
+    clock: Arc<dyn Clock>,
+    observer: Arc<dyn Observer>,
+) -> Result<Dispatcher, StartError> {
+    let client = Client::new()?;
+    let lane = |destination: &config::Destination| LaneParts::new(destination, deliver::build(destination, &client, &clock));
+    let lanes = config.destinations.iter().map(lane).collect();
+    Ok(Dispatcher::new(dispatch::Parts { outbox, lanes, clock, observer, grace: dispatch::GRACE }))
+}

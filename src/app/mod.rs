@@ -1,0 +1,218 @@
+//! The composition root: the only module that names an engine and knows every other. Builds the parts, runs them, and
+//! stops them in the order in which nothing is lost.
+
+mod build;
+mod keep;
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::config::{Config, Database};
+use crate::dispatch::Dispatcher;
+use crate::domain::{Clock, Observer, SystemClock};
+use crate::history::History;
+use crate::http::{self, Access, AdminParts, ListenError, Listener, PublicParts};
+use crate::ingest::Ingest;
+use crate::store::sqlite::{OpenError, Options, SqliteStore};
+pub use crate::telemetry::{Format as LogFormat, init as init_log};
+use crate::telemetry::{Tee, Telemetry};
+use crate::verify::KeyError;
+
+/// How long everything together may take to stop.
+const STOP_WITHIN: Duration = Duration::from_secs(10);
+
+/// Why the program cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A secret is not of the form that its provider's row says.
+    #[error("sources.{source_name}: {error}")]
+    Key {
+        /// The source.
+        source_name: String,
+        /// What is wrong, by position and never by value.
+        error: KeyError,
+    },
+    /// The database cannot be used.
+    #[error(transparent)]
+    Store(#[from] OpenError),
+    /// An address cannot be listened on.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// The outgoing HTTP client cannot be made.
+    #[error(transparent)]
+    Net(#[from] crate::net::NetError),
+}
+
+/// Why the program ended other than by being told to.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// A listener failed.
+    #[error("a listener failed: {0}")]
+    Listener(#[from] std::io::Error),
+    /// Something did not stop in time.
+    #[error("not everything stopped within {} s", STOP_WITHIN.as_secs())]
+    SlowStop,
+}
+
+/// The program, put together and holding its addresses, ready to be run.
+pub struct App {
+    public: Listener,
+    admin: Listener,
+    closing: CancellationToken,
+    dispatcher: Dispatcher,
+    store: Arc<SqliteStore>,
+    keeper: keep::Keeper,
+    history: History,
+}
+
+impl App {
+    /// Opens the store and the listeners. Nothing is served or dispatched before [`App::run`].
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub async fn start(config: &Config) -> Result<Self, StartError> {
+        Self::start_with(config, None).await
+    }
+
+    /// As [`App::start`], with somebody else to be told what happens.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub async fn start_with(config: &Config, watcher: Option<Arc<dyn Observer>>) -> Result<Self, StartError> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let telemetry = Arc::new(Telemetry::default());
+        let observer: Arc<dyn Observer> = Arc::new(Tee::new(Arc::clone(&telemetry) as Arc<dyn Observer>, watcher));
+        let sources = build::sources(config)?;
+        let store = Arc::new(open(config, Arc::clone(&observer))?);
+        let history = History::new(Arc::clone(&store) as _);
+        let dispatcher = build::dispatcher(config, Arc::clone(&store) as _, Arc::clone(&clock), Arc::clone(&observer))?;
+        let parts = crate::ingest::Parts {
+            inbox: Arc::clone(&store) as _,
+            routes: build::routes(config),
+            wake: dispatcher.waker(),
+            observer,
+            clock: Arc::clone(&clock),
+        };
+        let ingest = Arc::new(Ingest::new(sources, parts));
+        let closing = CancellationToken::new();
+        let public = http::public(config.listen, public_parts(config, &ingest, &closing))?;
+        let admin = AdminParts {
+            ingest,
+            history: history.clone(),
+            telemetry: Arc::clone(&telemetry),
+            clock: Arc::clone(&clock),
+            access: Access::new(config.admin.token.as_ref()),
+            header_timeout: config.limits.header_timeout,
+        };
+        let admin = http::admin(config.admin.listen, admin)?;
+        let keeper = keep::Keeper { history: history.clone(), telemetry, clock, retention: config.retention };
+        Ok(Self { public, admin, closing, dispatcher, store, keeper, history })
+    }
+
+    /// Where webhooks are received, with the port that was chosen for port 0.
+    pub fn public_address(&self) -> SocketAddr {
+        self.public.address()
+    }
+
+    /// Where the API is, with the port that was chosen for port 0.
+    pub fn admin_address(&self) -> SocketAddr {
+        self.admin.address()
+    }
+
+    /// Questions about what happened.
+    pub fn history(&self) -> &History {
+        &self.history
+    }
+
+    /// Receives and dispatches until `shutdown`; then stops accepting, lets what is in flight end, and closes the store.
+    ///
+    /// # Errors
+    /// [`RunError`] when a listener fails, or when not everything stopped in time.
+    pub async fn run(self, shutdown: CancellationToken) -> Result<(), RunError> {
+        let stopping = CancellationToken::new();
+        let dispatch = tokio::spawn(self.dispatcher.run(stopping.clone()));
+        let keeper = tokio::spawn(self.keeper.run(stopping.clone()));
+        let (public_handle, admin_handle) = (self.public.handle(), self.admin.handle());
+        let (mut public, mut admin) = (tokio::spawn(self.public.run()), tokio::spawn(self.admin.run()));
+        let failed = tokio::select! {
+            () = shutdown.cancelled() => None,
+            ended = &mut public => failure(ended),
+            ended = &mut admin => failure(ended),
+        };
+        tracing::info!("stopping: no new requests, attempts in flight may end");
+        self.closing.cancel();
+        stopping.cancel();
+        let stop = async {
+            let (dispatched, (), ()) = tokio::join!(dispatch, public_handle.stop(true), async { drop(keeper.await) });
+            if let Err(panic) = dispatched {
+                tracing::error!(cause = %panic, "dispatch ended badly");
+            }
+            admin_handle.stop(false).await;
+            self.store.close().await;
+        };
+        tokio::time::timeout(STOP_WITHIN, stop).await.map_err(|_| RunError::SlowStop)?;
+        failed.map_or(Ok(()), |error| Err(error.into()))
+    }
+}
+
+/// Why a listener ended that nobody stopped.
+fn failure(ended: Result<std::io::Result<()>, tokio::task::JoinError>) -> Option<std::io::Error> {
+    match ended {
+        Ok(Ok(())) => None,
+        Ok(Err(error)) => Some(error),
+        Err(panic) => Some(std::io::Error::other(panic)),
+    }
+}
+
+/// Opens the store to read the history beside a running program.
+///
+/// # Errors
+/// [`OpenError`] when there is none, or none that can be read.
+pub fn open_history(config: &Config) -> Result<History, OpenError> {
+    let Database::Sqlite(path) = &config.database;
+    open_history_at(path)
+}
+
+/// Opens a database file to read its history.
+///
+/// # Errors
+/// [`OpenError`] when there is none, or none that can be read.
+pub fn open_history_at(path: &Path) -> Result<History, OpenError> {
+    Ok(History::new(Arc::new(SqliteStore::open_read_only(path)?)))
+}
+
+/// Checks what `start` would check without opening anything: the form of every secret.
+///
+/// # Errors
+/// [`StartError::Key`].
+pub fn check(config: &Config) -> Result<(), StartError> {
+    build::sources(config).map(drop)
+}
+
+fn open(config: &Config, observer: Arc<dyn Observer>) -> Result<SqliteStore, OpenError> {
+    let Database::Sqlite(path) = &config.database;
+    let limits = &config.limits;
+    let options = Options {
+        queue_requests: limits.queue_requests,
+        queue_bytes: limits.queue_bytes,
+        rejections_per_source: limits.rejections,
+        rejection_bytes_per_source: limits.rejection_bytes,
+        ..Options::default()
+    };
+    SqliteStore::open(path, &options, observer)
+}
+
+fn public_parts(config: &Config, ingest: &Arc<Ingest>, closing: &CancellationToken) -> PublicParts {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
+    PublicParts {
+        ingest: Arc::clone(ingest),
+        limits: config.limits,
+        workers: config.workers.unwrap_or((cores / 2).max(1)),
+        tls: config.tls.clone(),
+        closing: closing.clone(),
+    }
+}

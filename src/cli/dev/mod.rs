@@ -1,0 +1,140 @@
+//! `onceward dev`: the receiver with every provider on, test secrets and a live view, on a store that is gone afterwards.
+
+mod play;
+mod sink;
+mod watch;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use clap::Args;
+use secrecy::SecretString;
+use tokio_util::sync::CancellationToken;
+
+use super::output;
+use super::serve::stop_on_signals;
+use crate::app::App;
+use crate::app::{self, LogFormat};
+use crate::config::{Config, Overrides, SourceFlag};
+use crate::fixture::{self, Fixture};
+use crate::provider::Table;
+use watch::Watch;
+
+/// Receive with test secrets and show what happens.
+#[derive(Args)]
+pub(super) struct Arguments {
+    /// Send the recorded requests of this folder, each twice, and some forged; show what came of them, and end
+    #[arg(long, value_name = "DIR")]
+    play: Option<PathBuf>,
+    /// Where events go; by default to a destination inside this program that takes everything
+    #[arg(long, value_name = "URL")]
+    forward: Option<String>,
+    /// Where webhooks are received; 127.0.0.1:8080, or any free port with --play
+    #[arg(long, value_name = "IP:PORT")]
+    listen: Option<String>,
+    /// Where the API is; 127.0.0.1:8081, or any free port with --play
+    #[arg(long, value_name = "IP:PORT")]
+    admin_listen: Option<String>,
+}
+
+pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    // What happens is shown on standard output; of the log only trouble is of interest here.
+    app::init_log(LogFormat::Text, &std::env::var("RUST_LOG").unwrap_or_else(|_| "error".into()));
+    let folder = Scratch::new()?;
+    super::runtime()?.block_on(dev(arguments, &folder.0))
+}
+
+/// A folder that is gone afterwards.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new() -> anyhow::Result<Self> {
+        let folder = std::env::temp_dir().join(format!("onceward-dev-{}-{:08x}", std::process::id(), rand::random::<u32>()));
+        std::fs::create_dir(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        Ok(Self(folder))
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        if let Err(error) = std::fs::remove_dir_all(&self.0) {
+            tracing::warn!(cause = %error, "cannot remove the scratch folder");
+        }
+    }
+}
+
+async fn dev(arguments: &Arguments, folder: &Path) -> anyhow::Result<ExitCode> {
+    let fixtures = match &arguments.play {
+        Some(path) => fixture::load(path)?,
+        None => Vec::new(),
+    };
+    let sink = sink::Sink::start().await?;
+    let forward = arguments.forward.clone().unwrap_or_else(|| sink.url());
+    let config = configuration(arguments, folder, forward, &fixtures)?;
+    let watch = Arc::new(Watch::new(arguments.play.is_none()));
+    let app = App::start_with(&config, Some(Arc::clone(&watch) as _)).await?;
+    let (shutdown, public, history) = (CancellationToken::new(), app.public_address(), app.history().clone());
+    stop_on_signals(&shutdown)?;
+    if arguments.play.is_none() {
+        announce(&app, &config)?;
+    }
+    let running = tokio::spawn(app.run(shutdown.clone()));
+    let code = match arguments.play {
+        Some(_) => {
+            let stage = play::Stage { table: &config.providers, public, watch: &watch, history: &history };
+            let played = tokio::select! {
+                played = play::play(&stage, &fixtures) => Some(played?),
+                () = shutdown.cancelled() => None,
+            };
+            let delivered = if arguments.forward.is_none() { Some(sink.requests()) } else { None };
+            played.map_or(Ok(ExitCode::SUCCESS), |played| played.show(delivered))?
+        }
+        None => {
+            shutdown.cancelled().await;
+            ExitCode::SUCCESS
+        }
+    };
+    shutdown.cancel();
+    running.await??;
+    Ok(code)
+}
+
+/// Every provider as a source of its own name, with its test secret and those of the fixtures.
+fn configuration(arguments: &Arguments, folder: &Path, forward: String, fixtures: &[(PathBuf, Fixture)]) -> anyhow::Result<Config> {
+    let free = || arguments.play.as_ref().map(|_| "127.0.0.1:0".to_owned());
+    let overrides = Overrides {
+        sources: test_sources(&Table::builtin(), fixtures),
+        forward: Some(forward),
+        listen: arguments.listen.clone().or_else(free).or(Some("127.0.0.1:8080".into())),
+        admin_listen: arguments.admin_listen.clone().or_else(free).or(Some("127.0.0.1:8081".into())),
+        database: Some(format!("sqlite:{}", folder.join("dev.db").display())),
+    };
+    // No file is read: what is tried here must not touch what is configured for real.
+    Ok(Config::load_flags(&overrides)?)
+}
+
+fn test_sources(table: &Table, fixtures: &[(PathBuf, Fixture)]) -> Vec<SourceFlag> {
+    let mut sources = Vec::new();
+    for provider in table.iter() {
+        let example = provider.row.secret.example.iter().cloned().map(SecretString::from);
+        let recorded = fixtures.iter().filter(|(_, fixture)| *fixture.provider == *provider.name);
+        let recorded = recorded.flat_map(|(_, fixture)| fixture.secrets.iter().cloned());
+        for secret in example.chain(recorded) {
+            sources.push(SourceFlag { name: provider.name.to_string(), provider: provider.name.to_string(), secret });
+        }
+    }
+    sources
+}
+
+fn announce(app: &App, config: &Config) -> anyhow::Result<()> {
+    output::line(format!("onceward dev receives on http://{}, API on http://{}", app.public_address(), app.admin_address()))?;
+    let mut table = output::table(&["path", "test secret"]);
+    for source in &config.sources {
+        table.add_row([format!("/hooks/{}", source.name), source.provider.row.secret.example.clone().unwrap_or_default()]);
+    }
+    output::line(table)?;
+    output::line("nothing is kept; Ctrl-C ends it")?;
+    Ok(())
+}

@@ -1,0 +1,59 @@
+//! What happens, as it happens: on standard output, and remembered for the play.
+
+use std::sync::{Mutex, PoisonError};
+
+use crate::cli::output;
+use crate::domain::{Happening, Observer, Verdict};
+
+/// Prints happenings, or only remembers the explanation of the last refusal.
+pub(super) struct Watch {
+    print: bool,
+    refusal: Mutex<String>,
+}
+
+impl Watch {
+    pub(super) fn new(print: bool) -> Self {
+        Self { print, refusal: Mutex::default() }
+    }
+
+    /// The explanation of the last refusal.
+    pub(super) fn take_refusal(&self) -> String {
+        std::mem::take(&mut *self.refusal.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Observer for Watch {
+    fn happened(&self, happening: &Happening<'_>) {
+        if let Happening::Refused { diagnosis, .. } = happening {
+            (*diagnosis).clone_into(&mut self.refusal.lock().unwrap_or_else(PoisonError::into_inner));
+        }
+        if let Some(text) = self.print.then(|| line(happening)).flatten()
+            && let Err(error) = output::line(text)
+        {
+            tracing::debug!(cause = %error, "nobody reads our output");
+        }
+    }
+}
+
+fn line(happening: &Happening<'_>) -> Option<String> {
+    let clean = output::clean;
+    let text = match happening {
+        Happening::Accepted { event, event_type, .. } => {
+            format!("accepted   {}  {}  {}", event.source, clean(event_type), clean(&event.event_id))
+        }
+        Happening::Duplicate { event } => format!("duplicate  {}  {}", event.source, clean(&event.event_id)),
+        Happening::Handshake { source } => format!("handshake  {source}"),
+        Happening::Refused { source, code, diagnosis, .. } => format!("refused    {source}  {code}: {}", clean(diagnosis)),
+        Happening::Attempted(end) => {
+            let became = match end.verdict {
+                Verdict::Delivered => "delivered".to_owned(),
+                Verdict::RetryAt(at) => format!("failed, again at {at}"),
+                Verdict::Dead => "dead".to_owned(),
+            };
+            format!("attempt {}  {} → {}  {became}", end.attempt, clean(&end.event.event_id), end.destination)
+        }
+        Happening::StoreFailed { cause } => format!("store      {cause}"),
+        Happening::Answered { .. } | Happening::Committed { .. } => return None,
+    };
+    Some(text)
+}

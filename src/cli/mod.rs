@@ -1,0 +1,120 @@
+//! The command line: a file for each command. Exit codes: 0, 1 failed, 2 usage, 78 configuration.
+
+mod check;
+mod completions;
+mod dev;
+mod events;
+mod healthcheck;
+mod init;
+mod output;
+mod providers;
+mod send;
+mod serve;
+mod settings;
+mod verify;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::app::StartError;
+use crate::config::ConfigError;
+use settings::UsageError;
+
+/// Exit code for a wrong configuration (`EX_CONFIG` of sysexits.h).
+const EXIT_CONFIG: u8 = 78;
+/// Exit code for wrong arguments.
+const EXIT_USAGE: u8 = 2;
+
+/// Receives webhooks, proves who sent them, records each one once, delivers only first-seen events.
+#[derive(Parser)]
+#[command(name = "onceward", version, about, propagate_version = true, max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Receive and deliver.
+    Serve(serve::Arguments),
+    /// Receive with test secrets for every provider and show what happens; with --play, send it recorded requests.
+    Dev(dev::Arguments),
+    /// Write a commented configuration file.
+    Init(init::Arguments),
+    /// Check the configuration and show what it says.
+    Check(check::Arguments),
+    /// List the senders that can be verified, or show one.
+    Providers(providers::Arguments),
+    /// Send recorded requests to a receiver, signed for now.
+    Send(send::Arguments),
+    /// Judge recorded requests offline: does the signature hold, and if not, why.
+    Verify(verify::Arguments),
+    /// Look at recorded events.
+    Events(events::Arguments),
+    /// Ask a running server whether it is alive.
+    Healthcheck(healthcheck::Arguments),
+    /// Print completions for a shell.
+    Completions(completions::Arguments),
+}
+
+/// Runs the command line of this process.
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match run(arguments.command) {
+        Ok(code) => code,
+        Err(error) => {
+            let code = exit_code(&error);
+            if !is_closed_pipe(&error) {
+                eprintln!("error: {error:#}");
+            }
+            ExitCode::from(code)
+        }
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Serve(arguments) => serve::run(&arguments),
+        Command::Dev(arguments) => dev::run(&arguments),
+        Command::Init(arguments) => init::run(&arguments),
+        Command::Check(arguments) => check::run(&arguments),
+        Command::Providers(arguments) => providers::run(&arguments),
+        Command::Send(arguments) => send::run(&arguments),
+        Command::Verify(arguments) => verify::run(&arguments),
+        Command::Events(arguments) => events::run(&arguments),
+        Command::Healthcheck(arguments) => healthcheck::run(&arguments),
+        Command::Completions(arguments) => completions::run(&arguments),
+    }
+}
+
+fn exit_code(error: &anyhow::Error) -> u8 {
+    let configuration = error.is::<ConfigError>() || matches!(error.downcast_ref(), Some(StartError::Key { .. }));
+    match () {
+        () if configuration => EXIT_CONFIG,
+        () if error.is::<UsageError>() => EXIT_USAGE,
+        () => 1,
+    }
+}
+
+/// Whether whoever read our output has had enough, such as `head`.
+fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
+}
+
+/// A runtime for commands that wait for the network or the store.
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
+    tokio::runtime::Builder::new_multi_thread().worker_threads((cores / 2).max(1)).enable_all().build()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+}

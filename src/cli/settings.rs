@@ -1,0 +1,81 @@
+//! Where a command's configuration comes from: a file, flags, the environment.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use clap::Args;
+
+use crate::config::{Config, ConfigError, Overrides, SourceFlag};
+use crate::provider::Table;
+
+/// The file that is read when none is named.
+const DEFAULT_FILE: &str = "onceward.toml";
+
+/// Which configuration file.
+#[derive(Args, Debug, Clone, Default)]
+pub(super) struct FileArguments {
+    /// The configuration file; ./onceward.toml when there is one
+    #[arg(short, long = "config", value_name = "FILE", env = "ONCEWARD_CONFIG")]
+    pub(super) config: Option<PathBuf>,
+}
+
+/// A configuration file and what overrides it.
+#[derive(Args, Debug, Clone, Default)]
+pub(super) struct Settings {
+    #[command(flatten)]
+    pub(super) file: FileArguments,
+    /// A source without a file: NAME=SECRET where the name is a provider's, or NAME:PROVIDER=SECRET; repeatable
+    #[arg(long = "source", value_name = "NAME[:PROVIDER]=SECRET")]
+    pub(super) sources: Vec<String>,
+    /// Where the events of those sources go
+    #[arg(long, value_name = "URL")]
+    pub(super) forward: Option<String>,
+    /// Where webhooks are received, instead of the file's `listen`
+    #[arg(long, value_name = "IP:PORT")]
+    pub(super) listen: Option<String>,
+    /// Where the API is, instead of the file's `admin.listen`
+    #[arg(long, value_name = "IP:PORT")]
+    pub(super) admin_listen: Option<String>,
+    /// Where events are kept, instead of the file's `database`: sqlite:PATH
+    #[arg(long, value_name = "DATABASE")]
+    pub(super) database: Option<String>,
+}
+
+/// Arguments that do not go together, or that the argument parser must not see.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct UsageError(pub(super) String);
+
+impl FileArguments {
+    /// The named file, else the default one when it exists.
+    pub(super) fn path(&self) -> Option<PathBuf> {
+        self.config.clone().or_else(|| Some(PathBuf::from(DEFAULT_FILE)).filter(|path| path.exists()))
+    }
+
+    /// The provider table: the built-in one, with the rows of the named file when one is named.
+    pub(super) fn table(&self) -> Result<Arc<Table>, ConfigError> {
+        match &self.config {
+            Some(path) => Ok(load(Some(path), &Overrides::default())?.providers),
+            None => Ok(Arc::new(Table::builtin())),
+        }
+    }
+}
+
+impl Settings {
+    /// The configuration. The flags of sources are read here and not by the argument parser, which would print them.
+    pub(super) fn load(&self) -> anyhow::Result<Config> {
+        let sources = self.sources.iter().map(|flag| SourceFlag::parse(flag));
+        let overrides = Overrides {
+            sources: sources.collect::<Result<_, _>>().map_err(|error| UsageError(format!("--source: {error}")))?,
+            forward: self.forward.clone(),
+            listen: self.listen.clone(),
+            admin_listen: self.admin_listen.clone(),
+            database: self.database.clone(),
+        };
+        Ok(load(self.file.path().as_deref(), &overrides)?)
+    }
+}
+
+fn load(path: Option<&Path>, overrides: &Overrides) -> Result<Config, ConfigError> {
+    Config::load_with(path, overrides, &|name| std::env::var(name).ok())
+}

@@ -1,0 +1,89 @@
+//! `onceward verify`
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Args;
+use serde::Serialize;
+
+use super::output;
+use super::settings::FileArguments;
+use crate::domain::SystemClock;
+use crate::fixture::{self, Expect, Fixture};
+use crate::provider::Table;
+
+/// Judge recorded requests offline.
+#[derive(Args)]
+pub(super) struct Arguments {
+    /// Fixtures (.http files), or folders of them
+    #[arg(required = true)]
+    fixtures: Vec<PathBuf>,
+    /// Judge with this secret instead of the file's own; repeatable
+    #[arg(long, value_name = "SECRET", env = "ONCEWARD_SECRET", hide_env_values = true)]
+    secret: Vec<String>,
+    #[command(flatten)]
+    file: FileArguments,
+    /// One JSON object a line
+    #[arg(long)]
+    json: bool,
+}
+
+/// What came of one fixture.
+#[derive(Serialize)]
+struct Line {
+    file: String,
+    outcome: &'static str,
+    code: Option<&'static str>,
+    event_id: Option<String>,
+    r#type: Option<String>,
+    diagnosis: String,
+    #[serde(skip)]
+    shown: String,
+    #[serde(skip)]
+    as_expected: bool,
+}
+
+pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let table = arguments.file.table()?;
+    let mut lines = Vec::new();
+    for path in &arguments.fixtures {
+        for (file, fixture) in fixture::load(path)? {
+            lines.push(judge(&file, &fixture, &table, &arguments.secret)?);
+        }
+    }
+    match arguments.json {
+        true => lines.iter().try_for_each(output::json)?,
+        false => show(&lines)?,
+    }
+    let failed = lines.is_empty() || lines.iter().any(|line| !line.as_expected);
+    Ok(ExitCode::from(u8::from(failed)))
+}
+
+fn judge(file: &Path, fixture: &Fixture, table: &Table, secrets: &[String]) -> anyhow::Result<Line> {
+    let secrets: Vec<_> = secrets.iter().cloned().map(Into::into).collect();
+    let judged = fixture::judge(fixture, table, &secrets, &SystemClock)
+        .map_err(|error| anyhow::Error::new(error).context(file.display().to_string()))?;
+    let as_expected = match &fixture.expect {
+        Some(expected) => *expected == judged.outcome,
+        None => !matches!(judged.outcome, Expect::Rejected(_)),
+    };
+    let shown = judged.outcome.to_string();
+    let (outcome, code, event_id, event_type) = match judged.outcome {
+        Expect::Accepted { event_id, event_type } => ("accepted", None, Some(event_id), Some(event_type)),
+        Expect::Handshake(_) => ("handshake", None, None, None),
+        Expect::Rejected(code) => ("rejected", Some(code.as_str()), None, None),
+    };
+    let r#type = event_type.filter(|name| !name.is_empty());
+    Ok(Line { file: file.display().to_string(), outcome, code, event_id, r#type, diagnosis: judged.diagnosis, shown, as_expected })
+}
+
+fn show(lines: &[Line]) -> std::io::Result<()> {
+    let mut table = output::table(&["fixture", "outcome", "as expected", "why"]);
+    for line in lines {
+        let expected = if line.as_expected { "yes" } else { "NO" };
+        table.add_row([output::clean(&line.file), output::clean(&line.shown), expected.to_owned(), output::clean(&line.diagnosis)]);
+    }
+    output::line(table)?;
+    let wrong = lines.iter().filter(|line| !line.as_expected).count();
+    output::line(format!("{} judged, {wrong} not as expected", lines.len()))
+}

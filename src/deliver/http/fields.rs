@@ -1,0 +1,213 @@
+//! The header fields of a forwarded request: the sender's own, without what concerns only its connection to us, and
+//! Onceward's.
+
+use crate::domain::{ClaimedDelivery, HeaderBuilder, Headers};
+
+use super::trace;
+
+/// Room for the fields that are added.
+const ADDED: usize = 512;
+
+/// The fields to send. `random` becomes a trace's and a span's ID if the sender has begun no trace.
+pub(super) fn forwarded(delivery: &ClaimedDelivery, random: [u8; 24]) -> Headers {
+    let event = &delivery.event;
+    let sent = &event.headers;
+    let mut fields = HeaderBuilder::with_capacity(sent.encoded().len() + ADDED);
+    let trace = trace::sent(sent);
+    let hop_by_hop: Vec<&[u8]> = named_by_connection(sent).collect();
+    for (name, value) in sent.iter().filter(|(name, _)| is_forwarded(name, &hop_by_hop)) {
+        // The recommendation has `tracestate` share the fate of its `traceparent`.
+        if trace.is_some() || !matches!(name, "traceparent" | "tracestate") {
+            fields.push(name, value);
+        }
+    }
+    if trace.is_none() {
+        fields.push("traceparent", trace::fresh(random).as_bytes());
+    }
+    let event_id = encode(&event.key.event_id);
+    let source = encode(&event.key.source);
+    if sent.get("idempotency-key").is_none() {
+        fields.push("idempotency-key", format!("{source}:{event_id}").as_bytes());
+    }
+    fields.push("onceward-source", source.as_bytes());
+    fields.push("onceward-event-id", event_id.as_bytes());
+    if !event.event_type.is_empty() {
+        fields.push("onceward-event-type", encode(&event.event_type).as_bytes());
+    }
+    fields.push("onceward-attempt", delivery.lease.attempt.to_string().as_bytes());
+    fields.push("onceward-delivery", delivery.lease.delivery.to_string().as_bytes());
+    if delivery.replay {
+        fields.push("onceward-replay", b"true");
+    }
+    fields.build()
+}
+
+/// Whether a field of the sender's goes on: not the hop-by-hop ones (RFC 9110, 7.6.1), not what the client sets anew,
+/// and nothing that could pass for Onceward's own.
+fn is_forwarded(name: &str, hop_by_hop: &[&[u8]]) -> bool {
+    let dropped = matches!(name, "connection" | "keep-alive" | "te" | "trailer" | "transfer-encoding" | "upgrade")
+        || matches!(name, "host" | "content-length" | "expect")
+        || name.starts_with("proxy-")
+        || name.starts_with("onceward-");
+    !dropped && !hop_by_hop.iter().any(|named| named.eq_ignore_ascii_case(name.as_bytes()))
+}
+
+fn named_by_connection(sent: &Headers) -> impl Iterator<Item = &[u8]> {
+    sent.all("connection").flat_map(|value| value.split(|&byte| byte == b',')).map(<[u8]>::trim_ascii)
+}
+
+/// A text as a header value. IDs may hold any character and header values may not, so every byte that is not visible
+/// ASCII, and `%` itself, is percent-encoded: decoding gives the text back, whatever it was, and what needs no encoding
+/// stays as it is.
+fn encode(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'!'..=b'~' if byte != b'%' => encoded.push(char::from(byte)),
+            _ => encoded.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    encoded
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use bytes::Bytes;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::domain::{DeliveryId, EventKey, Lease, StoredEvent, Timestamp};
+
+    fn delivery(event_id: &str, event_type: &str, headers: &[(&str, &str)]) -> ClaimedDelivery {
+        ClaimedDelivery {
+            lease: Lease { delivery: DeliveryId(42), attempt: 3 },
+            destination: "deploy".into(),
+            failures: 2,
+            replay: false,
+            event: Arc::new(StoredEvent {
+                key: EventKey { source: "github".into(), event_id: event_id.into() },
+                provider: "github".into(),
+                event_type: event_type.to_owned(),
+                method: "POST".to_owned(),
+                subpath: String::new(),
+                query: String::new(),
+                headers: headers.iter().map(|(name, value)| (*name, value.as_bytes())).collect(),
+                body: Bytes::new(),
+                received_at: Timestamp::from_secs(0),
+            }),
+        }
+    }
+
+    fn list(headers: &Headers) -> Vec<(String, String)> {
+        headers.iter().map(|(name, value)| (name.to_owned(), String::from_utf8(value.to_vec()).unwrap())).collect()
+    }
+
+    fn pairs(fields: &[(&str, &str)]) -> Vec<(String, String)> {
+        fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    }
+
+    #[test]
+    fn adds_what_onceward_knows() {
+        let fields = forwarded(&delivery("guid-1", "push", &[]), [0xab; 24]);
+        let expected = [
+            ("traceparent", "00-abababababababababababababababab-abababababababab-01"),
+            ("idempotency-key", "github:guid-1"),
+            ("onceward-source", "github"),
+            ("onceward-event-id", "guid-1"),
+            ("onceward-event-type", "push"),
+            ("onceward-attempt", "3"),
+            ("onceward-delivery", "42"),
+        ];
+        assert_eq!(list(&fields), pairs(&expected));
+    }
+
+    #[test]
+    fn the_senders_fields_stay_in_order_and_number() {
+        let sent = [("content-type", "application/json"), ("x-hub-signature-256", "sha256=1"), ("x-a", "1"), ("x-a", "2"), ("x-empty", "")];
+        let fields = list(&forwarded(&delivery("1", "", &sent), [1; 24]));
+        assert_eq!(fields[..sent.len()], pairs(&sent));
+    }
+
+    #[test]
+    fn what_concerns_only_the_senders_connection_is_dropped() {
+        let sent = [
+            ("connection", "close, X-Hop"),
+            ("connection", "x-other"),
+            ("x-hop", "1"),
+            ("x-other", "1"),
+            ("keep-alive", "5"),
+            ("te", "trailers"),
+            ("trailer", "x"),
+            ("transfer-encoding", "chunked"),
+            ("upgrade", "h2c"),
+            ("proxy-authorization", "hush"),
+            ("proxy-connection", "keep-alive"),
+            ("host", "hooks.example.com"),
+            ("content-length", "7"),
+            ("expect", "100-continue"),
+            ("onceward-event-id", "forged"),
+            ("onceward-anything", "forged"),
+            ("x-kept", "1"),
+        ];
+        let with = list(&forwarded(&delivery("1", "", &sent), [1; 24]));
+        let without = list(&forwarded(&delivery("1", "", &[("x-kept", "1")]), [1; 24]));
+        assert_eq!(with, without);
+    }
+
+    #[test]
+    fn an_empty_type_is_left_out_and_a_replay_is_marked() {
+        let mut replay = delivery("1", "", &[]);
+        replay.replay = true;
+        let fields = forwarded(&replay, [1; 24]);
+        assert_eq!(fields.get("onceward-event-type"), None);
+        assert_eq!(fields.text("onceward-replay"), Some("true"));
+    }
+
+    #[test]
+    fn the_senders_idempotency_key_stays() {
+        let fields = forwarded(&delivery("1", "", &[("idempotency-key", "\"theirs\"")]), [1; 24]);
+        assert_eq!(fields.all("idempotency-key").collect::<Vec<_>>(), [b"\"theirs\""]);
+    }
+
+    #[test]
+    fn a_valid_trace_goes_on_and_an_invalid_one_goes_with_its_state() {
+        let valid = [("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00"), ("tracestate", "a=1")];
+        assert_eq!(list(&forwarded(&delivery("1", "", &valid), [1; 24]))[..2], pairs(&valid));
+        let fields = forwarded(&delivery("1", "", &[("traceparent", "nonsense"), ("tracestate", "a=1")]), [1; 24]);
+        assert_eq!(fields.all("traceparent").collect::<Vec<_>>(), [b"00-01010101010101010101010101010101-0101010101010101-01"]);
+        assert_eq!(fields.get("tracestate"), None);
+    }
+
+    #[test]
+    fn ids_are_percent_encoded_where_a_header_could_not_hold_them() {
+        let cases = [("evt_1PQ", "evt_1PQ"), ("sha256:ab", "sha256:ab"), ("a b", "a%20b"), ("50%", "50%25"), ("ü\r\n", "%C3%BC%0D%0A")];
+        for (id, expected) in cases {
+            let fields = forwarded(&delivery(id, id, &[]), [1; 24]);
+            assert_eq!(fields.text("onceward-event-id"), Some(expected));
+            assert_eq!(fields.text("onceward-event-type"), Some(expected));
+            assert_eq!(fields.text("idempotency-key"), Some(format!("github:{expected}").as_str()));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_id_is_a_legal_value_and_decodes_to_itself(id in any::<String>()) {
+            let encoded = encode(&id);
+            prop_assert!(encoded.bytes().all(|byte| byte.is_ascii_graphic()));
+            let mut decoded = Vec::new();
+            let mut rest = encoded.as_bytes();
+            while let Some((&byte, after)) = rest.split_first() {
+                rest = after;
+                if byte == b'%' {
+                    decoded.push(u8::from_str_radix(std::str::from_utf8(&rest[..2]).unwrap(), 16).unwrap());
+                    rest = &rest[2..];
+                } else {
+                    decoded.push(byte);
+                }
+            }
+            prop_assert_eq!(decoded, id.into_bytes());
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! A URL as destination: the sender's request, forwarded with what Onceward knows about it. Success is a 2xx.
+
+mod answer;
+mod fields;
+mod target;
+mod trace;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use reqwest::Url;
+
+use super::Destination;
+use crate::domain::{AttemptResult, ClaimedDelivery, Clock, Outcome};
+use crate::net::{Client, NetError, Request, Response};
+
+/// How much of an answer is kept in the history.
+const RESPONSE_CAP: usize = 4 * 1024;
+
+/// Forwards events to a URL.
+pub struct HttpDestination {
+    client: Client,
+    url: Url,
+    append_path: bool,
+    timeout: Duration,
+    clock: Arc<dyn Clock>,
+}
+
+impl HttpDestination {
+    /// Forwards to `url`, an attempt taking at most `timeout`. With `append_path` the deeper path and the query of the
+    /// sender's request go to the URL too. The clock judges the dates in answers.
+    pub fn new(client: Client, url: Url, append_path: bool, timeout: Duration, clock: Arc<dyn Clock>) -> Self {
+        Self { client, url, append_path, timeout, clock }
+    }
+
+    fn result(&self, answer: Result<Response, NetError>) -> AttemptResult {
+        match answer {
+            Ok(response) => AttemptResult {
+                outcome: answer::outcome(response.status, &response.headers, self.clock.now()),
+                status_code: Some(response.status),
+                response: (!response.body.is_empty()).then(|| response.body.to_vec()),
+            },
+            Err(error) => unanswered(Outcome::Retry { reason: error.to_string(), after: None }),
+        }
+    }
+}
+
+#[async_trait]
+impl Destination for HttpDestination {
+    async fn attempt(&self, delivery: &ClaimedDelivery) -> AttemptResult {
+        let event = &delivery.event;
+        let url = if self.append_path { target::below(&self.url, &event.subpath, &event.query) } else { Some(self.url.clone()) };
+        let Some(url) = url else {
+            return unanswered(Outcome::GiveUp { reason: "the request's path leads out of the destination's URL".to_owned() });
+        };
+        let request = Request {
+            method: event.method.clone(),
+            url,
+            headers: fields::forwarded(delivery, rand::random()),
+            body: event.body.clone(),
+            timeout: self.timeout,
+            response_cap: RESPONSE_CAP,
+        };
+        self.result(self.client.send(request).await)
+    }
+}
+
+fn unanswered(outcome: Outcome) -> AttemptResult {
+    AttemptResult { outcome, status_code: None, response: None }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,123 @@
+use bytes::Bytes;
+
+use super::*;
+use crate::domain::{DeliveryId, EventKey, Headers, Lease, ManualClock, StoredEvent, Timestamp};
+use crate::net::testing::{Answer, Server};
+
+const BODY: &[u8] = b"{\"a\": 1}\n\xff\x00";
+
+fn delivery() -> ClaimedDelivery {
+    ClaimedDelivery {
+        lease: Lease { delivery: DeliveryId(7), attempt: 1 },
+        destination: "deploy".into(),
+        failures: 0,
+        replay: false,
+        event: Arc::new(StoredEvent {
+            key: EventKey { source: "github".into(), event_id: "guid 1".into() },
+            provider: "github".into(),
+            event_type: "push".to_owned(),
+            method: "PUT".to_owned(),
+            subpath: "/eu/1".to_owned(),
+            query: "a=1".to_owned(),
+            headers: [("content-type", &b"text/plain"[..]), ("host", b"us"), ("content-length", b"3")].into_iter().collect::<Headers>(),
+            body: Bytes::from_static(BODY),
+            received_at: Timestamp::from_secs(0),
+        }),
+    }
+}
+
+fn destination(url: Url, append_path: bool, timeout: Duration) -> HttpDestination {
+    let clock = ManualClock::at(Timestamp::parse("2026-01-02T03:04:05Z").unwrap());
+    HttpDestination::new(Client::new().unwrap(), url, append_path, timeout, Arc::new(clock))
+}
+
+async fn attempt_at(server: &Server) -> AttemptResult {
+    destination(server.url("/in"), false, Duration::from_secs(10)).attempt(&delivery()).await
+}
+
+fn retry(reason: &str, after: Option<u64>) -> Outcome {
+    Outcome::Retry { reason: reason.to_owned(), after: after.map(Duration::from_secs) }
+}
+
+#[tokio::test]
+async fn forwards_method_body_and_headers_byte_for_byte() {
+    let server = Server::start(Answer::status("200 OK", "", b"thanks")).await;
+    let result = attempt_at(&server).await;
+    assert_eq!(result, AttemptResult { outcome: Outcome::Delivered, status_code: Some(200), response: Some(b"thanks".to_vec()) });
+    let seen = &server.requests(1).await[0];
+    assert_eq!((seen.line.as_str(), &seen.body[..]), ("PUT /in HTTP/1.1", BODY));
+    assert_eq!(seen.headers.all("content-type").collect::<Vec<_>>(), [b"text/plain"]);
+    assert_eq!(seen.headers.all("content-length").collect::<Vec<_>>(), [BODY.len().to_string().as_bytes()]);
+    let host = server.url("/").authority().to_owned();
+    assert_eq!(seen.headers.all("host").collect::<Vec<_>>(), [host.as_bytes()]);
+    assert_eq!(seen.headers.text("idempotency-key"), Some("github:guid%201"));
+    assert_eq!(seen.headers.text("onceward-delivery"), Some("7"));
+}
+
+#[tokio::test]
+async fn an_empty_body_is_sent_as_one() {
+    let server = Server::start(Answer::status("204 No Content", "", b"")).await;
+    let mut delivery = delivery();
+    Arc::get_mut(&mut delivery.event).unwrap().body = Bytes::new();
+    let result = destination(server.url("/in"), false, Duration::from_secs(10)).attempt(&delivery).await;
+    assert_eq!(result, AttemptResult { outcome: Outcome::Delivered, status_code: Some(204), response: None });
+    assert_eq!(server.requests(1).await[0].body, b"");
+}
+
+#[tokio::test]
+async fn path_and_query_are_appended_only_when_asked_for() {
+    let server = Server::start(Answer::status("200 OK", "", b"")).await;
+    destination(server.url("/in?own=1"), true, Duration::from_secs(10)).attempt(&delivery()).await;
+    destination(server.url("/in?own=1"), false, Duration::from_secs(10)).attempt(&delivery()).await;
+    let lines: Vec<_> = server.requests(2).await.into_iter().map(|seen| seen.line).collect();
+    assert_eq!(lines, ["PUT /in/eu/1?own=1&a=1 HTTP/1.1", "PUT /in?own=1 HTTP/1.1"]);
+}
+
+#[tokio::test]
+async fn a_path_that_leaves_the_url_is_given_up_unsent() {
+    let server = Server::start(Answer::status("200 OK", "", b"")).await;
+    let mut delivery = delivery();
+    Arc::get_mut(&mut delivery.event).unwrap().subpath = "/../admin".to_owned();
+    let result = destination(server.url("/in"), true, Duration::from_secs(10)).attempt(&delivery).await;
+    assert!(matches!(result.outcome, Outcome::GiveUp { .. }));
+    assert_eq!(server.connections(), 0);
+}
+
+#[tokio::test]
+async fn each_answer_has_its_outcome() {
+    let cases = [
+        ("500 Internal Server Error", "", retry("answered 500", None)),
+        ("404 Not Found", "", retry("answered 404", None)),
+        ("429 Too Many Requests", "Retry-After: 7\r\n", retry("answered 429", Some(7))),
+        ("503 Service Unavailable", "Retry-After: Fri, 02 Jan 2026 03:05:05 GMT\r\n", retry("answered 503", Some(60))),
+        ("503 Service Unavailable", "Retry-After: 999999\r\n", retry("answered 503", Some(86_400))),
+        ("307 Temporary Redirect", "Location: /other\r\n", retry("answered 307: redirects are not followed", None)),
+        ("410 Gone", "", Outcome::GiveUp { reason: "answered 410: the destination is gone".to_owned() }),
+    ];
+    for (status, headers, outcome) in cases {
+        let server = Server::start(Answer::status(status, headers, b"why")).await;
+        let result = attempt_at(&server).await;
+        assert_eq!((result.outcome, result.response.as_deref()), (outcome, Some(&b"why"[..])), "{status}");
+        assert_eq!(server.requests(1).await.len(), 1, "{status}");
+    }
+}
+
+#[tokio::test]
+async fn a_huge_answer_is_kept_up_to_4_kib() {
+    let server = Server::start(Answer::status("500 Oh", "", &vec![b'x'; 3_000_000])).await;
+    let result = attempt_at(&server).await;
+    assert_eq!((result.status_code, result.response.map(|kept| kept.len())), (Some(500), Some(4_096)));
+}
+
+#[tokio::test]
+async fn no_answer_is_worth_another_attempt() {
+    let hanging = Server::start(Answer::SendAndHang(Vec::new())).await;
+    let result = destination(hanging.url("/in"), false, Duration::from_millis(50)).attempt(&delivery()).await;
+    assert_eq!(result, unanswered(retry("timed out after 0.05 s", None)));
+    let cut = Server::start(Answer::SendAndCut(Vec::new())).await;
+    assert_eq!(attempt_at(&cut).await, unanswered(retry("the connection was closed before an answer came", None)));
+    let url = cut.url("/in");
+    cut.stop().await;
+    let result = destination(url, false, Duration::from_secs(10)).attempt(&delivery()).await;
+    assert_eq!(result, unanswered(retry("connection refused", None)));
+}

@@ -1,0 +1,179 @@
+//! Has what is due attempted: a lane for each destination, the retry policy, and the recovery of what dead processes held.
+//! It decides when and whether again; `deliver` knows how, the store what.
+
+mod attempt;
+mod backoff;
+mod lane;
+mod retry;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+pub use retry::verdict;
+
+use crate::config::{self, Retry};
+use crate::deliver::Destination;
+use crate::domain::{Clock, Happening, Observer, Wake};
+use crate::store::Outbox;
+
+use attempt::Worker;
+use lane::Lane;
+
+/// How often leases of processes that have died are looked for.
+const RECOVER_EVERY: Duration = Duration::from_secs(10);
+
+/// What a lease lasts beyond the destination's time-out: for the end to be committed, even by a store that has trouble.
+const LEASE_MARGIN: Duration = Duration::from_secs(30);
+
+/// What an attempt may last beyond the destination's time-out before it is cut off.
+const PATIENCE_MARGIN: Duration = Duration::from_secs(10);
+
+/// What lanes may take beyond the grace period, to hand back their leases.
+const STOP_MARGIN: Duration = Duration::from_millis(1_500);
+
+/// The grace period for attempts in flight at shutdown, unless there is a reason for another: with what follows it, below the
+/// 10 s after which `docker stop` kills.
+pub const GRACE: Duration = Duration::from_secs(8);
+
+/// What a [`Dispatcher`] is made of.
+pub struct Parts {
+    /// Where deliveries come from and their ends go.
+    pub outbox: Arc<dyn Outbox>,
+    /// The destinations. Deliveries for any other stay pending.
+    pub lanes: Vec<LaneParts>,
+    /// Decides what is due.
+    pub clock: Arc<dyn Clock>,
+    /// Is told of attempts and of store trouble.
+    pub observer: Arc<dyn Observer>,
+    /// How long attempts in flight may go on after shutdown; [`GRACE`] by default.
+    pub grace: Duration,
+}
+
+/// One destination.
+pub struct LaneParts {
+    /// Its name.
+    pub name: Arc<str>,
+    /// What attempts are made at.
+    pub destination: Arc<dyn Destination>,
+    /// The most time for one attempt.
+    pub timeout: Duration,
+    /// The most attempts at once; at least one.
+    pub concurrency: usize,
+    /// When to try again.
+    pub retry: Retry,
+}
+
+impl LaneParts {
+    /// A lane as configured.
+    pub fn new(config: &config::Destination, destination: Arc<dyn Destination>) -> Self {
+        Self {
+            name: Arc::clone(&config.name),
+            destination,
+            timeout: config.timeout,
+            concurrency: config.concurrency,
+            retry: config.retry.clone(),
+        }
+    }
+}
+
+/// Delivers what the store has for its destinations.
+pub struct Dispatcher {
+    outbox: Arc<dyn Outbox>,
+    clock: Arc<dyn Clock>,
+    observer: Arc<dyn Observer>,
+    lanes: Vec<Lane>,
+    waker: Arc<Waker>,
+    grace: Duration,
+}
+
+/// Wakes lanes by the names of their destinations.
+struct Waker(HashMap<Arc<str>, Arc<Notify>>);
+
+impl Wake for Waker {
+    /// Names without a lane are passed over: their deliveries wait for a configuration that has them.
+    fn wake(&self, destinations: &[Arc<str>]) {
+        for lane in destinations.iter().filter_map(|name| self.0.get(name)) {
+            // Leaves a permit when the lane is not waiting, so that no wake-up is lost.
+            lane.notify_one();
+        }
+    }
+}
+
+impl Dispatcher {
+    /// A dispatcher that does nothing until [`Dispatcher::run`].
+    pub fn new(parts: Parts) -> Self {
+        let Parts { outbox, lanes, clock, observer, grace } = parts;
+        let wakes: HashMap<_, _> = lanes.iter().map(|lane| (Arc::clone(&lane.name), Arc::new(Notify::new()))).collect();
+        let lane = |parts: LaneParts| {
+            let worker = Worker {
+                outbox: Arc::clone(&outbox),
+                clock: Arc::clone(&clock),
+                observer: Arc::clone(&observer),
+                destination: parts.destination,
+                retry: parts.retry,
+                patience: parts.timeout + PATIENCE_MARGIN,
+            };
+            let wake = Arc::clone(&wakes[&parts.name]);
+            Lane::new(parts.name, worker, parts.concurrency.max(1), parts.timeout + LEASE_MARGIN, wake)
+        };
+        let lanes = lanes.into_iter().map(lane).collect();
+        Self { outbox, clock, observer, lanes, waker: Arc::new(Waker(wakes)), grace }
+    }
+
+    /// Wakes the lanes of the destinations it is told. Works before [`Dispatcher::run`] too, and does nothing after it.
+    pub fn waker(&self) -> Arc<dyn Wake> {
+        Arc::clone(&self.waker) as Arc<dyn Wake>
+    }
+
+    /// Delivers until `shutdown`. Then claims nothing more, lets attempts in flight go on for the grace period, hands back
+    /// what is unfinished, and returns.
+    ///
+    /// # Panics
+    /// When a lane has panicked, which is a bug: better a process that is seen to end than one that no longer delivers.
+    pub async fn run(mut self, shutdown: CancellationToken) {
+        self.recover().await;
+        let mut lanes = JoinSet::new();
+        for lane in std::mem::take(&mut self.lanes) {
+            lanes.spawn(lane.run(shutdown.clone(), self.grace));
+        }
+        loop {
+            tokio::select! {
+                () = shutdown.cancelled() => break,
+                Some(end) = lanes.join_next() => pass_panic_on(end),
+                () = sleep(RECOVER_EVERY) => self.recover().await,
+            }
+        }
+        let stopped = async {
+            while let Some(end) = lanes.join_next().await {
+                pass_panic_on(end);
+            }
+        };
+        // An attempt that blocks its thread cannot be aborted: it is left behind, and its lease with it.
+        timeout(self.grace + STOP_MARGIN, stopped).await.ok();
+    }
+
+    async fn recover(&self) {
+        match self.outbox.recover(self.clock.now()).await {
+            Ok(0) => {}
+            Ok(_) => self.waker.0.values().for_each(|lane| lane.notify_one()),
+            Err(error) => self.observer.happened(&Happening::StoreFailed { cause: &error.to_string() }),
+        }
+    }
+}
+
+fn pass_panic_on(end: Result<(), JoinError>) {
+    if let Some(panic) = end.err().and_then(|error| error.try_into_panic().ok()) {
+        std::panic::resume_unwind(panic);
+    }
+}
+
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;

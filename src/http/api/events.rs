@@ -1,0 +1,50 @@
+//! Events: the list, one, and one's raw body.
+
+use actix_web::http::header;
+use actix_web::web::{Data, Path};
+use actix_web::{HttpRequest, HttpResponse};
+
+use super::params::Params;
+use crate::domain::{Code, EventKey, EventStatus};
+use crate::history::EventFilter;
+use crate::history::History;
+use crate::http::problem::Problem;
+
+/// `GET /api/v1/events`
+pub(super) async fn list(request: HttpRequest, history: Data<History>) -> Result<HttpResponse, Problem> {
+    let mut params = Params::parse(request.query_string())?;
+    let filter = EventFilter {
+        source: params.text("source"),
+        event_type: params.text("type"),
+        status: params.one_of("status", &EventStatus::ALL.map(|status| (status.as_str(), status)))?,
+        event_id: params.text("event_id"),
+        since: params.time("since")?,
+        until: params.time("until")?,
+    };
+    let paging = params.paging()?;
+    params.finish()?;
+    Ok(HttpResponse::Ok().json(history.events(filter, paging).await?))
+}
+
+/// `GET /api/v1/events/{source}/{event_id}`
+pub(super) async fn show(path: Path<(String, String)>, history: Data<History>) -> Result<HttpResponse, Problem> {
+    let event = history.event(&key(path)).await?.ok_or_else(|| Problem::new(Code::NotFound))?;
+    Ok(HttpResponse::Ok().json(event))
+}
+
+/// `GET /api/v1/events/{source}/{event_id}/body`
+pub(super) async fn body(path: Path<(String, String)>, history: Data<History>) -> Result<HttpResponse, Problem> {
+    let body = history.body(&key(path)).await?.ok_or_else(|| Problem::new(Code::NotFound))?;
+    let content_type = body.content_type.unwrap_or_else(|| "application/octet-stream".into());
+    Ok(HttpResponse::Ok()
+        .insert_header((header::CONTENT_TYPE, content_type))
+        // It came from outside: a browser shall save it, never run it.
+        .insert_header((header::CONTENT_DISPOSITION, "attachment"))
+        .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
+        .body(body.bytes))
+}
+
+fn key(path: Path<(String, String)>) -> EventKey {
+    let (source, event_id) = path.into_inner();
+    EventKey { source: source.into(), event_id: event_id.into() }
+}

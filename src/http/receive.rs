@@ -1,0 +1,139 @@
+//! The public listener's requests: `/hooks/{source}` and below, `/healthz`, and nothing else.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use actix_web::http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use actix_web::http::{ConnectionType, Method};
+use actix_web::web::{Data, Payload};
+use actix_web::{HttpRequest, HttpResponse};
+use serde::Serialize;
+use tokio_util::sync::CancellationToken;
+
+use super::problem::Problem;
+use super::{body, ops};
+use crate::config::Limits;
+use crate::domain::{Code, EventKey, HeaderBuilder, Headers, RawRequest, Reply};
+use crate::ingest::Recorded;
+use crate::ingest::{Answer, Ingest, Source};
+
+/// What the public listener works with.
+pub(super) struct Public {
+    pub(super) ingest: Arc<Ingest>,
+    pub(super) limits: Limits,
+    /// Cancelled when the program stops: connections are then closed after their answer.
+    pub(super) closing: CancellationToken,
+}
+
+/// Every request to the public listener.
+pub(super) async fn entry(request: HttpRequest, payload: Payload, public: Data<Public>) -> HttpResponse {
+    let path = request.uri().path();
+    if path == "/healthz" {
+        return ops::healthz(&request);
+    }
+    let Some(below) = path.strip_prefix("/hooks/") else { return Problem::new(Code::NotFound).response() };
+    let (name, subpath) = below.find('/').map_or((below, ""), |slash| below.split_at(slash));
+    let Some(source) = public.ingest.source(name) else { return Problem::new(Code::SourceUnknown).response() };
+    let mut response = match raw_request(&request, payload, subpath, source, &public).await {
+        Ok(raw) => {
+            let arrived = Instant::now();
+            let answer = public.ingest.receive(source, raw).await;
+            let response = respond(source, answer);
+            public.ingest.answered(arrived.elapsed());
+            response
+        }
+        Err(problem) => {
+            public.ingest.refused_early(source, problem.0);
+            problem.1.response()
+        }
+    };
+    if public.closing.is_cancelled() {
+        response.head_mut().set_connection_type(ConnectionType::Close);
+    }
+    response
+}
+
+async fn raw_request(
+    request: &HttpRequest,
+    payload: Payload,
+    subpath: &str,
+    source: &Source,
+    public: &Public,
+) -> Result<RawRequest, (Code, Problem)> {
+    let refuse = |code| (code, Problem::new(code));
+    let methods = &source.verifier.provider().methods;
+    if !methods.iter().any(|method| method == request.method().as_str()) {
+        return Err((Code::MethodNotAllowed, Problem::new(Code::MethodNotAllowed).allow(methods)));
+    }
+    let headers = headers(request);
+    if headers.encoded().len() > public.limits.headers {
+        return Err(refuse(Code::HeadersTooLarge));
+    }
+    let body = body::read(request, payload, source.max_body, public.limits.body_timeout).await.map_err(refuse)?;
+    Ok(RawRequest {
+        method: request.method().as_str().to_owned(),
+        path: request.uri().path().to_owned(),
+        subpath: subpath.to_owned(),
+        query: request.uri().query().unwrap_or_default().to_owned(),
+        headers,
+        body,
+        received_at: public.ingest.clock().now(),
+    })
+}
+
+/// The header fields, encoded once, in the form in which they will be stored.
+fn headers(request: &HttpRequest) -> Headers {
+    let mut headers = HeaderBuilder::with_capacity(1_024);
+    for (name, value) in request.headers() {
+        headers.push(name.as_str(), value.as_bytes());
+    }
+    headers.build()
+}
+
+fn respond(source: &Source, answer: Answer) -> HttpResponse {
+    match answer {
+        Answer::Event { event, recorded } => event_response(source.verifier.provider().answer.as_ref(), &event, recorded),
+        Answer::Handshake(reply) => reply_response(&reply),
+        Answer::Refused { code, retry_after } => {
+            let problem = Problem::new(code).retry_after(retry_after);
+            match code {
+                Code::MethodNotAllowed => problem.allow(&source.verifier.provider().methods).response(),
+                _ => problem.response(),
+            }
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct EventAnswer<'a> {
+    status: &'static str,
+    event_id: &'a str,
+}
+
+fn event_response(own: Option<&Reply>, event: &EventKey, recorded: Recorded) -> HttpResponse {
+    let status = match recorded {
+        Recorded::Fresh => "accepted",
+        Recorded::Duplicate => "duplicate",
+    };
+    let mut response = match own {
+        Some(reply) => reply_response(reply),
+        None => HttpResponse::Ok().json(EventAnswer { status, event_id: &event.event_id }),
+    };
+    response.headers_mut().insert(HeaderName::from_static("onceward-status"), HeaderValue::from_static(status));
+    response
+}
+
+fn reply_response(reply: &Reply) -> HttpResponse {
+    let status = actix_web::http::StatusCode::from_u16(reply.status).unwrap_or(actix_web::http::StatusCode::OK);
+    let mut response = HttpResponse::build(status);
+    for (name, value) in &reply.headers {
+        response.insert_header((name.as_str(), value.as_str()));
+    }
+    if reply.headers.iter().all(|(name, _)| !name.eq_ignore_ascii_case(CONTENT_TYPE.as_str())) {
+        return response.no_chunking(reply.body.len() as u64).body(reply.body.clone());
+    }
+    response.body(reply.body.clone())
+}
+
+/// Methods of the health checks.
+pub(super) const READ: &[Method] = &[Method::GET, Method::HEAD];

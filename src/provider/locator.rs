@@ -1,0 +1,122 @@
+//! Where a value is found in a request.
+
+/// A place in a request. Written `header:NAME`, `json:/pointer`, `form:NAME`, `query:NAME`, `signature:NAME`,
+/// `param:NAME`, or one of the words of [`Locator::WORDS`].
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Locator {
+    /// A header field, by its lower-case name.
+    Header(String),
+    /// A value of the JSON document, by its pointer (RFC 6901).
+    Json(String),
+    /// A field of a form body.
+    Form(String),
+    /// A parameter of the query.
+    Query(String),
+    /// An item of the signature header's list.
+    SignatureItem(String),
+    /// A value that the source configures.
+    Param(String),
+    /// The raw body.
+    Body,
+    /// The JSON document: the raw body, or the decoded form field that holds it.
+    Document,
+    /// The timestamp as it was sent.
+    Timestamp,
+    /// The configured URL.
+    Url,
+    /// The method.
+    Method,
+    /// The path as sent.
+    Path,
+    /// The query as sent, without `?`.
+    QueryString,
+    /// `sha256:` and the hex digest of the raw body.
+    BodyDigest,
+}
+
+/// A place that cannot be.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "\"{0}\" is no place in a request: write header:NAME, json:/pointer, form:NAME, query:NAME, signature:NAME, param:NAME or one of {1}"
+)]
+pub struct LocatorError(String, String);
+
+impl Locator {
+    const WORDS: &[(&str, Self)] = &[
+        ("body", Self::Body),
+        ("document", Self::Document),
+        ("timestamp", Self::Timestamp),
+        ("url", Self::Url),
+        ("method", Self::Method),
+        ("path", Self::Path),
+        ("query", Self::QueryString),
+        ("sha256", Self::BodyDigest),
+    ];
+
+    /// Parses a place.
+    ///
+    /// # Errors
+    /// [`LocatorError`] when the text names none.
+    pub fn parse(text: &str) -> Result<Self, LocatorError> {
+        if let Some((_, word)) = Self::WORDS.iter().find(|(word, _)| *word == text) {
+            return Ok(word.clone());
+        }
+        match text.split_once(':') {
+            Some(("json", pointer)) if pointer.is_empty() || pointer.starts_with('/') => Ok(Self::Json(pointer.to_owned())),
+            Some(("header", name)) if !name.is_empty() => Ok(Self::Header(name.to_ascii_lowercase())),
+            Some(("form", name)) if !name.is_empty() => Ok(Self::Form(name.to_owned())),
+            Some(("query", name)) if !name.is_empty() => Ok(Self::Query(name.to_owned())),
+            Some(("signature", name)) if !name.is_empty() => Ok(Self::SignatureItem(name.to_owned())),
+            Some(("param", name)) if !name.is_empty() => Ok(Self::Param(name.to_owned())),
+            _ => {
+                let words: Vec<_> = Self::WORDS.iter().map(|(word, _)| *word).collect();
+                Err(LocatorError(text.to_owned(), words.join(", ")))
+            }
+        }
+    }
+
+    /// Whether it is found in the JSON document.
+    pub fn json_pointer(&self) -> Option<&str> {
+        match self {
+            Self::Json(pointer) => Some(pointer),
+            _ => None,
+        }
+    }
+}
+
+impl std::fmt::Display for Locator {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Header(name) => write!(f, "header {name}"),
+            Self::Json(pointer) => write!(f, "JSON value {pointer}"),
+            Self::Form(name) => write!(f, "form field {name}"),
+            Self::Query(name) => write!(f, "query parameter {name}"),
+            Self::SignatureItem(name) => write!(f, "item {name} of the signature header"),
+            Self::Param(name) => write!(f, "parameter {name}"),
+            Self::Body => f.write_str("body"),
+            Self::Document => f.write_str("JSON document"),
+            Self::Timestamp => f.write_str("timestamp"),
+            Self::Url => f.write_str("URL"),
+            Self::Method => f.write_str("method"),
+            Self::Path => f.write_str("path"),
+            Self::QueryString => f.write_str("query"),
+            Self::BodyDigest => f.write_str("SHA-256 of the body"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_parse_and_other_text_is_explained() {
+        assert_eq!(Locator::parse("header:X-Id"), Ok(Locator::Header("x-id".into())));
+        assert_eq!(Locator::parse("json:/a/b"), Ok(Locator::Json("/a/b".into())));
+        assert_eq!(Locator::parse("body"), Ok(Locator::Body));
+        for wrong in ["", "header:", "json:a", "cookie:x", "Body"] {
+            let error = Locator::parse(wrong).unwrap_err().to_string();
+            assert!(error.contains("header:NAME"), "{error}");
+        }
+    }
+}

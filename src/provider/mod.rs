@@ -1,0 +1,14 @@
+//! Senders as data: a row says how a sender signs, identifies and hand-shakes, and everything about that sender follows
+//! from its row. Rows are read once, into [`Provider`]; built-in and users' own rows have one format.
+
+mod compile;
+mod locator;
+mod row;
+mod table;
+mod template;
+
+pub use compile::{Algorithm, Encoding, Handshake, Items, KeyForm, Place, Provider, RowError, Signature, TimestampRule, TimestampUnit};
+pub use locator::{Locator, LocatorError};
+pub use row::{AnswerRow, FactsRow, HandshakeRow, RetryRow, Row, SecretRow, SignatureRow, SignatureRows, TimestampRow};
+pub use table::{Table, TableError};
+pub use template::{Part, Template, TemplateError};

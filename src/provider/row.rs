@@ -1,0 +1,198 @@
+//! A row as written in `builtin.toml` or under `[providers.NAME]`: `docs/PROVIDERS-FORMAT.md` explains each key.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{self, MapAccess, SeqAccess, Visitor};
+
+/// How one sender signs, identifies and hand-shakes.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Row {
+    /// The sender's name for people; the row's name when left out.
+    pub title: Option<String>,
+    /// Where in the sender's settings the URL and the secret are.
+    pub setup: Option<String>,
+    /// The sender's own documentation.
+    pub docs: Option<String>,
+    /// Where the signature is and how it is made: one table, or several in order of preference. The first whose place is
+    /// filled decides; there is no falling back from it.
+    pub signature: SignatureRows,
+    /// The signed content; `{body}` when left out.
+    pub signed: Option<String>,
+    /// The signed timestamp, where there is one.
+    pub timestamp: Option<TimestampRow>,
+    /// What the secret looks like and how it becomes a key.
+    #[serde(default)]
+    pub secret: SecretRow,
+    /// The form field that holds the JSON document when the body is a form.
+    pub json_field: Option<String>,
+    /// Where the event's ID is, in order of preference; `sha256` of the body when left out.
+    #[serde(default)]
+    pub event_id: Vec<String>,
+    /// Whether the signature covers the ID.
+    #[serde(default)]
+    pub event_id_signed: bool,
+    /// Templates for the event's type, in order of preference.
+    #[serde(default)]
+    pub event_type: Vec<String>,
+    /// The methods that the source takes; `POST` when left out.
+    #[serde(default)]
+    pub methods: Vec<String>,
+    /// Requests that want an answer and are no events.
+    #[serde(default)]
+    pub handshake: Vec<HandshakeRow>,
+    /// The answer to an event, where the sender wants one of its own.
+    pub answer: Option<AnswerRow>,
+    /// The largest body that the sender sends, where it is more than the default: `26MiB`.
+    pub max_body: Option<String>,
+    /// Further headers that carry static credentials: never stored, never forwarded.
+    #[serde(default)]
+    pub credentials: Vec<String>,
+    /// Values that the receiver must configure beside the secret, with what they are.
+    #[serde(default)]
+    pub params: BTreeMap<String, String>,
+    /// How the sender retries.
+    pub retry: Option<RetryRow>,
+    /// Where the row's facts come from.
+    pub facts: Option<FactsRow>,
+}
+
+/// One way to sign.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SignatureRow {
+    /// The header that carries it.
+    pub header: Option<String>,
+    /// Another place than a header: `query:token`, `json:/token`, `form:token`.
+    pub from: Option<String>,
+    /// `hmac-sha256` when left out; `hmac-sha1`, `hmac-sha384`, `hmac-sha512`, `token`, `none`.
+    pub algorithm: Option<String>,
+    /// `hex` when left out; `base64`, `base64url`.
+    pub encoding: Option<String>,
+    /// Text that must stand before the signature: `sha256=`.
+    pub prefix: Option<String>,
+    /// The separator between items, where the value is a list.
+    pub list: Option<String>,
+    /// The separator between an item's name and its value.
+    pub pair: Option<String>,
+    /// The names of the items that are signatures; any of them may match.
+    #[serde(default)]
+    pub take: Vec<String>,
+    /// Instead of the row's `signed`.
+    pub signed: Option<String>,
+    /// Instead of the row's `timestamp`.
+    pub timestamp: Option<TimestampRow>,
+}
+
+/// One or several [`SignatureRow`]s.
+#[derive(Debug, Clone)]
+pub struct SignatureRows(pub Vec<SignatureRow>);
+
+/// A signed timestamp.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TimestampRow {
+    /// Where it is: `header:X-Timestamp`, `signature:t` (an item of the signature's list), `json:/timestamp`.
+    pub from: String,
+    /// `s` when left out; `ms`, `rfc3339`.
+    pub unit: Option<String>,
+    /// How far it may be off, either way: `5m` when left out.
+    pub tolerance: Option<String>,
+}
+
+/// What the secret looks like and how it becomes a key.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SecretRow {
+    /// `text` when left out; `base64`, `hex`, `whsec` (base64 behind an optional `whsec_`).
+    pub key: Option<String>,
+    /// What the sender calls it and what it looks like.
+    pub hint: Option<String>,
+    /// A secret for tests and `onceward dev`.
+    pub example: Option<String>,
+}
+
+/// A request that wants an answer and is no event.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HandshakeRow {
+    /// The method; `POST` when left out.
+    pub method: Option<String>,
+    /// What must stand where: `{ "json:/type" = "url_verification" }`.
+    #[serde(default)]
+    pub when: BTreeMap<String, String>,
+    /// Whether it is signed like an event; true when left out.
+    pub signed: Option<bool>,
+    /// The answer's status; 200 when left out.
+    pub status: Option<u16>,
+    /// The answer's `Content-Type`; `text/plain` when left out.
+    pub content_type: Option<String>,
+    /// The answer's body, a template.
+    pub body: Option<String>,
+}
+
+/// The answer to an event, where the sender wants one of its own.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AnswerRow {
+    /// The status; 200 when left out.
+    pub status: Option<u16>,
+    /// The `Content-Type`; `text/plain` when left out.
+    pub content_type: Option<String>,
+    /// The body.
+    pub body: Option<String>,
+}
+
+/// How the sender retries.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RetryRow {
+    /// In words.
+    pub policy: String,
+    /// How long after the first try the last may come: duplicates must be recognised at least this long.
+    pub window: Option<String>,
+}
+
+/// Where the row's facts come from.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FactsRow {
+    /// The published code or documentation.
+    pub source: String,
+    /// `sdk`, `docs`, `third-party` or `memory`.
+    pub confidence: String,
+    /// Facts that were not looked up.
+    #[serde(default)]
+    pub from_memory: Vec<String>,
+}
+
+impl<'de> Deserialize<'de> for SignatureRows {
+    fn deserialize<D: de::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(OneOrMany)
+    }
+}
+
+/// A visitor rather than an untagged enum, whose errors would not say where the mistake is.
+struct OneOrMany;
+
+impl<'de> Visitor<'de> for OneOrMany {
+    type Value = SignatureRows;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a signature table, or a list of them")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<SignatureRows, A::Error> {
+        SignatureRow::deserialize(de::value::MapAccessDeserializer::new(map)).map(|row| SignatureRows(vec![row]))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<SignatureRows, A::Error> {
+        let mut rows = Vec::new();
+        while let Some(row) = list.next_element()? {
+            rows.push(row);
+        }
+        Ok(SignatureRows(rows))
+    }
+}

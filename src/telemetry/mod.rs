@@ -1,0 +1,117 @@
+//! What happened → one log line and one metric, in one place for each happening. Never bodies, secrets or tokens.
+
+mod log;
+mod metrics;
+
+use std::sync::Arc;
+
+use tracing::{debug, info, warn};
+
+pub use log::{Format, init};
+pub use metrics::Metrics;
+
+use crate::domain::{AttemptEnd, Happening, Observer, Outcome, Verdict};
+
+/// Turns happenings into log lines and metrics.
+#[derive(Default)]
+pub struct Telemetry {
+    metrics: Metrics,
+}
+
+impl Telemetry {
+    /// The metrics, to be shown.
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    fn request(&self, source: &str, outcome: &'static str) {
+        self.metrics.count("onceward_requests_total", &[("source", source), ("outcome", outcome)]);
+    }
+
+    fn attempted(&self, end: &AttemptEnd<'_>) {
+        let destination: &str = end.destination;
+        let (outcome, reason) = match end.outcome {
+            Outcome::Delivered => ("delivered", ""),
+            Outcome::Retry { reason, .. } => ("failed", reason.as_str()),
+            Outcome::GiveUp { reason } => ("gave_up", reason.as_str()),
+        };
+        self.metrics.count("onceward_attempts_total", &[("destination", destination), ("outcome", outcome)]);
+        self.metrics.time("onceward_attempt_seconds", &[("destination", destination)], end.duration);
+        let ended = match end.verdict {
+            Verdict::Delivered => Some("delivered"),
+            Verdict::Dead => Some("dead"),
+            Verdict::RetryAt(_) => None,
+        };
+        if let Some(outcome) = ended {
+            self.metrics.count("onceward_deliveries_total", &[("destination", destination), ("outcome", outcome)]);
+        }
+        let (source, id, ms) = (&*end.event.source, &*end.event.event_id, end.duration.as_millis() as u64);
+        let (delivery, attempt) = (end.delivery.0, end.attempt);
+        match end.verdict {
+            Verdict::Delivered => {
+                debug!(source.name = source, event.id = ?id, delivery.id = delivery, delivery.attempt = attempt, destination.name = destination, took_ms = ms, "delivered");
+            }
+            Verdict::RetryAt(at) => {
+                warn!(source.name = source, event.id = ?id, delivery.id = delivery, delivery.attempt = attempt, destination.name = destination, took_ms = ms, next_attempt_at = %at, reason, "attempt failed");
+            }
+            Verdict::Dead => {
+                warn!(source.name = source, event.id = ?id, delivery.id = delivery, delivery.attempt = attempt, destination.name = destination, took_ms = ms, reason, "delivery is dead");
+            }
+        }
+    }
+}
+
+impl Observer for Telemetry {
+    fn happened(&self, happening: &Happening<'_>) {
+        match happening {
+            Happening::Accepted { event, event_type, deliveries } => {
+                self.request(&event.source, "accepted");
+                self.metrics.count("onceward_events_total", &[("source", &event.source)]);
+                debug!(source.name = &*event.source, event.id = ?event.event_id, event.r#type = ?event_type, deliveries, "accepted");
+            }
+            Happening::Duplicate { event } => {
+                self.request(&event.source, "duplicate");
+                self.metrics.count("onceward_duplicates_total", &[("source", &event.source)]);
+                debug!(source.name = &*event.source, event.id = ?event.event_id, "duplicate");
+            }
+            Happening::Handshake { source } => {
+                self.request(source, "handshake");
+                info!(source.name = source, "handshake answered");
+            }
+            Happening::Refused { source, code, diagnosis, quiet } => {
+                self.request(source, "refused");
+                self.metrics.count("onceward_rejections_total", &[("source", source), ("code", code.as_str())]);
+                match quiet {
+                    false => info!(source.name = source, code = code.as_str(), diagnosis = ?diagnosis, "refused"),
+                    true => debug!(source.name = source, code = code.as_str(), diagnosis = ?diagnosis, "refused"),
+                }
+            }
+            Happening::Answered { took } => self.metrics.time("onceward_answer_seconds", &[], *took),
+            Happening::Committed { operations, took } => {
+                self.metrics.time("onceward_commit_seconds", &[], *took);
+                self.metrics.record("onceward_commit_events", &[], *operations as f64);
+            }
+            Happening::StoreFailed { cause } => warn!(cause, "the store failed"),
+            Happening::Attempted(end) => self.attempted(end),
+        }
+    }
+}
+
+/// Tells the first observer, and the second if there is one.
+pub struct Tee(Arc<dyn Observer>, Option<Arc<dyn Observer>>);
+
+impl Tee {
+    /// Both are told everything, in this order.
+    pub fn new(first: Arc<dyn Observer>, second: Option<Arc<dyn Observer>>) -> Self {
+        Self(first, second)
+    }
+}
+
+impl Observer for Tee {
+    fn happened(&self, happening: &Happening<'_>) {
+        self.0.happened(happening);
+        if let Some(second) = &self.1 {
+            second.happened(happening);
+        }
+    }
+}

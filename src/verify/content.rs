@@ -1,0 +1,114 @@
+//! What stands where in a request: the one place that turns a [`Locator`] into bytes or text.
+
+use std::borrow::Cow;
+
+use sha2::{Digest, Sha256};
+
+use super::json::{PointerSet, Values};
+use super::{Setup, form};
+use crate::domain::RawRequest;
+use crate::provider::{Locator, Part, Template};
+
+/// A request with what is known about it so far.
+pub(super) struct Scope<'a> {
+    pub(super) request: &'a RawRequest,
+    setup: &'a Setup,
+    /// The items of the signature's list.
+    pub(super) items: Vec<(&'a str, &'a str)>,
+    /// The timestamp as sent.
+    pub(super) timestamp: Option<Cow<'a, str>>,
+    json: Option<(&'a PointerSet, Values)>,
+    /// Why the document could not be read as JSON, once that was tried.
+    pub(super) json_error: Option<String>,
+}
+
+impl<'a> Scope<'a> {
+    pub(super) fn new(request: &'a RawRequest, setup: &'a Setup) -> Self {
+        Self { request, setup, items: Vec::new(), timestamp: None, json: None, json_error: None }
+    }
+
+    /// Looks the pointers up in the JSON document. Called only once the signature holds.
+    pub(super) fn read_json(&mut self, pointers: &'a PointerSet) {
+        if pointers.is_empty() {
+            return;
+        }
+        match pointers.find(&self.document()) {
+            Ok(values) => self.json = Some((pointers, values)),
+            Err(error) => self.json_error = Some(error.to_string()),
+        }
+    }
+
+    /// The JSON document: the body, or the form field that holds it.
+    fn document(&self) -> Cow<'a, [u8]> {
+        let field = self.setup.provider.row.json_field.as_deref().filter(|_| form::is_form(self.request));
+        match field.and_then(|name| form::field(&self.request.body, name)) {
+            Some(text) => Cow::Owned(text.into_bytes()),
+            None => Cow::Borrowed(&self.request.body),
+        }
+    }
+
+    /// The bytes at a place; `None` where there is nothing.
+    pub(super) fn bytes(&self, place: &Locator) -> Option<Cow<'a, [u8]>> {
+        match place {
+            Locator::Body => Some(Cow::Borrowed(&self.request.body)),
+            Locator::Document => Some(self.document()),
+            Locator::Header(name) => self.request.headers.get(name).map(Cow::Borrowed),
+            other => self.text(other).map(|text| match text {
+                Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
+                Cow::Owned(text) => Cow::Owned(text.into_bytes()),
+            }),
+        }
+    }
+
+    /// The text at a place; `None` where there is nothing, or nothing that is UTF-8.
+    pub(super) fn text(&self, place: &Locator) -> Option<Cow<'a, str>> {
+        let request = self.request;
+        match place {
+            Locator::Header(name) => request.headers.text(name).map(Cow::Borrowed),
+            Locator::Json(pointer) => {
+                let (pointers, values) = self.json.as_ref()?;
+                pointers.value(pointer, values).map(|text| Cow::Owned(text.to_owned()))
+            }
+            Locator::Form(name) if form::is_form(request) => form::field(&request.body, name).map(Cow::Owned),
+            Locator::Form(_) => None,
+            Locator::Query(name) => form::field(request.query.as_bytes(), name).map(Cow::Owned),
+            Locator::SignatureItem(name) => self.items.iter().find(|(item, _)| item == name).map(|(_, value)| Cow::Borrowed(*value)),
+            Locator::Param(name) => self.setup.params.get(name).map(|value| Cow::Borrowed(value.as_str())),
+            Locator::Timestamp => self.timestamp.clone(),
+            Locator::Url => self.setup.url.as_deref().map(Cow::Borrowed),
+            Locator::Method => Some(Cow::Borrowed(&request.method)),
+            Locator::Path => Some(Cow::Borrowed(&request.path)),
+            Locator::QueryString => Some(Cow::Borrowed(&request.query)),
+            Locator::BodyDigest => Some(Cow::Owned(format!("sha256:{}", hex::encode(Sha256::digest(&request.body))))),
+            Locator::Body | Locator::Document => match self.bytes(place)? {
+                Cow::Borrowed(bytes) => std::str::from_utf8(bytes).ok().map(Cow::Borrowed),
+                Cow::Owned(bytes) => String::from_utf8(bytes).ok().map(Cow::Owned),
+            },
+        }
+    }
+
+    /// Renders a template as text; `None` when a place outside an optional part is empty.
+    pub(super) fn render(&self, template: &Template) -> Option<String> {
+        let mut text = String::new();
+        self.render_parts(template.parts(), &mut text).then_some(text)
+    }
+
+    fn render_parts(&self, parts: &[Part], text: &mut String) -> bool {
+        for part in parts {
+            match part {
+                Part::Text(literal) => text.push_str(literal),
+                Part::Value(place) => match self.text(place).filter(|found| !found.is_empty()) {
+                    Some(found) => text.push_str(&found),
+                    None => return false,
+                },
+                Part::Optional(inner) => {
+                    let before = text.len();
+                    if !self.render_parts(inner, text) {
+                        text.truncate(before);
+                    }
+                }
+            }
+        }
+        true
+    }
+}

@@ -1,0 +1,36 @@
+//! Form bodies and queries (`application/x-www-form-urlencoded`).
+
+use crate::domain::RawRequest;
+
+/// The most fields that are looked at.
+const MAX_FIELDS: usize = 1_000;
+
+/// Whether the body says that it is a form.
+pub(super) fn is_form(request: &RawRequest) -> bool {
+    let content_type = request.headers.text("content-type").unwrap_or_default();
+    let essence = content_type.split(';').next().unwrap_or_default().trim();
+    essence.eq_ignore_ascii_case("application/x-www-form-urlencoded")
+}
+
+/// The first field of that name, decoded.
+pub(super) fn field(form: &[u8], name: &str) -> Option<String> {
+    form_urlencoded::parse(form).take(MAX_FIELDS).find(|(field, _)| field == name).map(|(_, value)| value.into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plus_is_a_space_and_percent_is_decoded() {
+        assert_eq!(field(b"a=1&text=a+b%2B%C3%A9", "text").as_deref(), Some("a b+\u{e9}"));
+        assert_eq!(field(b"a=1", "b"), None);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_bytes_decode_without_a_panic(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..200)) {
+            let _ = field(&bytes, "payload");
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! Identity: what a proved request is called, and of which type it is. Also the answers to handshakes.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use sha2::{Digest, Sha256};
+
+use super::Verifier;
+use super::content::Scope;
+use crate::domain::{Code, EventKey, Rejection, Reply, VerifiedEvent, VerifiedParts};
+use crate::provider::{Handshake, Locator, Provider};
+
+/// The longest event ID, in bytes.
+const MAX_EVENT_ID: usize = 1_024;
+/// The longest event type, in bytes; more is cut.
+const MAX_EVENT_TYPE: usize = 256;
+/// The longest answer to a handshake, in bytes.
+const MAX_HANDSHAKE: usize = 4_096;
+
+/// Every JSON value that the row looks at.
+pub(super) fn json_pointers(provider: &Provider) -> Vec<String> {
+    let types = provider.event_type.iter().flat_map(|template| template.locators());
+    let handshakes = provider.handshakes.iter().filter(|handshake| handshake.signed);
+    let handshakes = handshakes.flat_map(|handshake| handshake.when.iter().map(|(place, _)| place).chain(handshake.body.locators()));
+    let timestamps = provider.signatures.iter().filter_map(|signature| signature.timestamp.as_ref()).map(|rule| &rule.from);
+    let places = provider.event_id.iter().chain(types).chain(handshakes).chain(timestamps);
+    places.filter_map(Locator::json_pointer).map(str::to_owned).collect()
+}
+
+/// Whether events come by this method, or only handshakes.
+pub(super) fn takes_events_by(provider: &Provider, method: &str) -> bool {
+    match provider.row.methods.is_empty() {
+        true => method == "POST",
+        false => provider.row.methods.iter().any(|known| known.eq_ignore_ascii_case(method)),
+    }
+}
+
+/// The event that a proved request brings.
+pub(super) fn event(verifier: &Verifier, scope: &Scope<'_>, verified_by: String) -> Result<VerifiedEvent, Rejection> {
+    let (request, provider) = (scope.request, verifier.provider());
+    let event_id = event_id(provider, scope)?;
+    Ok(VerifiedEvent::attest(VerifiedParts {
+        key: EventKey { source: verifier.source.clone(), event_id: event_id.into() },
+        provider: provider.name.clone(),
+        event_type: event_type(provider, scope),
+        method: request.method.clone(),
+        subpath: request.subpath.clone(),
+        query: request.query.clone(),
+        headers: verifier.storable(&request.headers),
+        body: request.body.clone(),
+        content_digest: Sha256::digest(&request.body).into(),
+        verified_by,
+        received_at: request.received_at,
+    }))
+}
+
+fn event_id<'a>(provider: &Provider, scope: &Scope<'a>) -> Result<Cow<'a, str>, Rejection> {
+    for place in &provider.event_id {
+        if let Locator::Header(name) = place
+            && scope.request.headers.all(name).nth(1).is_some()
+        {
+            return Err(Rejection::new(Code::EventIdMissing, format!("the header {name} came more than once")));
+        }
+        let Some(id) = scope.text(place).filter(|id| !id.is_empty()) else { continue };
+        if id.len() > MAX_EVENT_ID {
+            return Err(Rejection::new(Code::EventIdMissing, format!("the ID in the {place} is longer than {MAX_EVENT_ID} bytes")));
+        }
+        return Ok(id);
+    }
+    let places: Vec<_> = provider.event_id.iter().map(ToString::to_string).collect();
+    let places = places.join(", ");
+    match &scope.json_error {
+        Some(error) if provider.event_id.iter().any(|place| place.json_pointer().is_some()) => {
+            Err(Rejection::new(Code::BodyUnreadable, format!("the event's ID is in the {places}, and the body is not JSON: {error}")))
+        }
+        _ => Err(Rejection::new(Code::EventIdMissing, format!("there is no ID in the {places}"))),
+    }
+}
+
+fn event_type(provider: &Provider, scope: &Scope<'_>) -> String {
+    let rendered = provider.event_type.iter().find_map(|template| scope.render(template));
+    let mut name = rendered.unwrap_or_default();
+    if name.len() > MAX_EVENT_TYPE {
+        name.truncate(name.floor_char_boundary(MAX_EVENT_TYPE));
+    }
+    name
+}
+
+/// The answer to a handshake.
+pub(super) fn handshake_reply(handshake: &Handshake, scope: &Scope<'_>) -> Result<Reply, Rejection> {
+    let body = scope.render(&handshake.body).filter(|body| body.len() <= MAX_HANDSHAKE);
+    let body = body.ok_or_else(|| Rejection::new(Code::BodyUnreadable, "the handshake's challenge is missing or too long"))?;
+    Ok(Reply {
+        status: handshake.status,
+        headers: vec![
+            ("content-type".into(), handshake.content_type.clone()),
+            // What is echoed came from outside: no browser may take it for anything else.
+            ("x-content-type-options".into(), "nosniff".into()),
+        ],
+        body: Bytes::from(body),
+    })
+}

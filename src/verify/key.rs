@@ -1,0 +1,154 @@
+//! Keys, prepared once for each source and secret.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use hmac::{Hmac, KeyInit, Mac};
+use secrecy::{ExposeSecret, SecretString};
+use sha1::Sha1;
+use sha2::{Sha256, Sha384, Sha512};
+use subtle::ConstantTimeEq;
+
+use crate::provider::{Algorithm, KeyForm};
+
+/// A secret that cannot become a key. Tells its position and never its value.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("secret {position} {problem}")]
+pub struct KeyError {
+    /// The secret's position in the source's list, from 1.
+    pub position: usize,
+    /// What is wrong with it.
+    pub problem: &'static str,
+}
+
+/// A key in the form that an algorithm needs.
+#[allow(clippy::large_enum_variant, reason = "a handful for each source, and the large one is the common one")]
+pub(super) enum Key {
+    /// An HMAC state with the key already absorbed.
+    Mac(MacState),
+    /// The token itself.
+    Token(SecretString),
+}
+
+/// A running HMAC.
+#[derive(Clone)]
+pub(super) enum MacState {
+    Sha1(Hmac<Sha1>),
+    Sha256(Hmac<Sha256>),
+    Sha384(Hmac<Sha384>),
+    Sha512(Hmac<Sha512>),
+}
+
+impl Key {
+    /// The keys of all secrets, in their order.
+    pub(super) fn all(secrets: &[SecretString], form: KeyForm, algorithm: Algorithm) -> Result<Vec<Self>, KeyError> {
+        if algorithm == Algorithm::None {
+            return Ok(Vec::new());
+        }
+        let key = |(at, secret): (usize, &SecretString)| {
+            Self::new(secret, form, algorithm).map_err(|problem| KeyError { position: at + 1, problem })
+        };
+        match secrets.is_empty() {
+            true => Err(KeyError { position: 1, problem: "is missing" }),
+            false => secrets.iter().enumerate().map(key).collect(),
+        }
+    }
+
+    fn new(secret: &SecretString, form: KeyForm, algorithm: Algorithm) -> Result<Self, &'static str> {
+        let text = secret.expose_secret();
+        if text.trim().is_empty() {
+            return Err("is empty");
+        }
+        if algorithm == Algorithm::Token {
+            return Ok(Self::Token(secret.clone()));
+        }
+        let key = key_bytes(text, form)?;
+        if key.is_empty() {
+            return Err("is empty");
+        }
+        Ok(Self::Mac(MacState::new(algorithm, &key)))
+    }
+
+    /// Whether this is the token, compared in constant time.
+    pub(super) fn is_token(&self, candidate: &[u8]) -> bool {
+        match self {
+            Self::Token(token) => bool::from(token.expose_secret().as_bytes().ct_eq(candidate)),
+            Self::Mac(_) => false,
+        }
+    }
+}
+
+fn key_bytes(text: &str, form: KeyForm) -> Result<Vec<u8>, &'static str> {
+    match form {
+        KeyForm::Text => Ok(text.as_bytes().to_vec()),
+        KeyForm::Hex => hex::decode(text.trim()).map_err(|_| "is not hex"),
+        KeyForm::Base64 => STANDARD.decode(text.trim()).map_err(|_| "is not base64"),
+        KeyForm::Whsec => {
+            let text = text.trim();
+            if text.starts_with("whpk_") || text.starts_with("whsk_") {
+                return Err("is a key of another kind: an HMAC secret starts with whsec_");
+            }
+            STANDARD.decode(text.strip_prefix("whsec_").unwrap_or(text)).map_err(|_| "is not base64 behind whsec_")
+        }
+    }
+}
+
+impl MacState {
+    fn new(algorithm: Algorithm, key: &[u8]) -> Self {
+        const ANY_LENGTH: &str = "HMAC takes a key of any length";
+        match algorithm {
+            Algorithm::HmacSha1 => Self::Sha1(Hmac::new_from_slice(key).expect(ANY_LENGTH)),
+            Algorithm::HmacSha384 => Self::Sha384(Hmac::new_from_slice(key).expect(ANY_LENGTH)),
+            Algorithm::HmacSha512 => Self::Sha512(Hmac::new_from_slice(key).expect(ANY_LENGTH)),
+            Algorithm::HmacSha256 | Algorithm::Token | Algorithm::None => Self::Sha256(Hmac::new_from_slice(key).expect(ANY_LENGTH)),
+        }
+    }
+
+    pub(super) fn update(&mut self, bytes: &[u8]) {
+        match self {
+            Self::Sha1(mac) => mac.update(bytes),
+            Self::Sha256(mac) => mac.update(bytes),
+            Self::Sha384(mac) => mac.update(bytes),
+            Self::Sha512(mac) => mac.update(bytes),
+        }
+    }
+
+    pub(super) fn finish(self) -> Vec<u8> {
+        match self {
+            Self::Sha1(mac) => mac.finalize().into_bytes().to_vec(),
+            Self::Sha256(mac) => mac.finalize().into_bytes().to_vec(),
+            Self::Sha384(mac) => mac.finalize().into_bytes().to_vec(),
+            Self::Sha512(mac) => mac.finalize().into_bytes().to_vec(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problem(secret: &str, form: KeyForm) -> &'static str {
+        let secrets = ["fine".to_owned().into(), secret.to_owned().into()];
+        let error = Key::all(&secrets, form, Algorithm::HmacSha256).err().unwrap();
+        assert_eq!(error.position, if form == KeyForm::Text { 2 } else { error.position });
+        error.problem
+    }
+
+    #[test]
+    fn a_secret_of_the_wrong_form_is_named_by_position_alone() {
+        assert_eq!(problem("  ", KeyForm::Text), "is empty");
+        assert_eq!(Key::all(&[], KeyForm::Text, Algorithm::Token).err().unwrap().problem, "is missing");
+        assert_eq!(problem("whsec_%%", KeyForm::Hex), "is not hex");
+        let public = ["whpk_Zm9v".to_owned().into()];
+        assert!(Key::all(&public, KeyForm::Whsec, Algorithm::HmacSha256).is_err());
+        let prefix_alone = ["whsec_".to_owned().into()];
+        assert_eq!(Key::all(&prefix_alone, KeyForm::Whsec, Algorithm::HmacSha256).err().unwrap().problem, "is empty");
+    }
+
+    #[test]
+    fn hmac_is_the_one_of_rfc_4231() {
+        let mut mac = MacState::new(Algorithm::HmacSha256, b"Jefe");
+        mac.update(b"what do ya want ");
+        mac.update(b"for nothing?");
+        assert_eq!(hex::encode(mac.finish()), "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
+    }
+}

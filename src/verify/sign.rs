@@ -1,0 +1,123 @@
+//! Signing a request as its sender would: for fixtures, `onceward send` and users' own tests.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
+use secrecy::ExposeSecret;
+
+use super::content::Scope;
+use super::key::Key;
+use super::{Scheme, Verifier, age, json, prove, wire};
+use crate::domain::{HeaderBuilder, Headers, RawRequest, Timestamp};
+use crate::provider::{Algorithm, Locator, Place, Signature};
+
+/// A request that cannot be signed by its row.
+#[derive(Debug, thiserror::Error)]
+pub enum SignError {
+    /// The row has no way to sign that is supported here.
+    #[error("requests of {0} cannot be signed here: nothing proves their sender")]
+    NothingToSign(String),
+    /// Something that is signed is not in the request.
+    #[error("{0}")]
+    Missing(String),
+    /// The timestamp's place in the body was not found.
+    #[error("the body has no number at {0} to put the timestamp into")]
+    NoTimestamp(String),
+}
+
+impl Verifier {
+    /// The request with its timestamp set to `now` and signed with the source's first secret, by the way to sign that
+    /// the request already uses, else the row's first.
+    ///
+    /// # Errors
+    /// [`SignError`] when the row or the request does not allow it.
+    pub fn sign(&self, request: &RawRequest, now: Timestamp) -> Result<RawRequest, SignError> {
+        let used = self.schemes.iter().find(|scheme| match &scheme.signature.place {
+            Place::Header(name) => request.headers.get(name).is_some(),
+            _ => false,
+        });
+        let scheme = used.or(self.schemes.first()).filter(|scheme| scheme.signature.algorithm != Algorithm::None);
+        let scheme = scheme.ok_or_else(|| SignError::NothingToSign(self.provider().name.to_string()))?;
+        let key = scheme.keys.first().ok_or_else(|| SignError::NothingToSign(self.provider().name.to_string()))?;
+        let mut signed = request.clone();
+        signed.received_at = now;
+        let timestamp = set_timestamp(&mut signed, &scheme.signature, now)?;
+        let value = self.signature_value(scheme, key, &signed, timestamp)?;
+        place(&mut signed, &scheme.signature.place, &value);
+        Ok(signed)
+    }
+
+    fn signature_value(&self, scheme: &Scheme, key: &Key, request: &RawRequest, timestamp: Option<String>) -> Result<String, SignError> {
+        let signature = &scheme.signature;
+        if let Key::Token(token) = key {
+            return Ok(format!("{}{}", signature.prefix, token.expose_secret()));
+        }
+        let mut scope = Scope::new(request, &self.setup);
+        scope.timestamp = timestamp.clone().map(Cow::Owned);
+        let tag = prove::tag(key, signature, &scope).map_err(|missing| SignError::Missing(missing.diagnosis))?;
+        let encoded = wire::encode(&tag, signature.encoding);
+        let Some(items) = &signature.items else { return Ok(format!("{}{encoded}", signature.prefix)) };
+        let mut value = signature.prefix.clone();
+        if let (Some(Locator::SignatureItem(name)), Some(text)) = (signature.timestamp.as_ref().map(|rule| &rule.from), timestamp) {
+            let _ = write!(value, "{name}{}{text}{}", items.pair, items.separator);
+        }
+        let _ = write!(value, "{}{}{encoded}", items.take[0], items.pair);
+        Ok(value)
+    }
+}
+
+/// Puts the time where the row has it and returns its text.
+fn set_timestamp(request: &mut RawRequest, signature: &Signature, now: Timestamp) -> Result<Option<String>, SignError> {
+    let Some(rule) = &signature.timestamp else { return Ok(None) };
+    let text = age::print(now, rule.unit);
+    match &rule.from {
+        Locator::Header(name) => set_header(request, name, text.as_bytes()),
+        Locator::Json(pointer) => {
+            let span = json::span(&request.body, pointer).ok_or_else(|| SignError::NoTimestamp(pointer.clone()))?;
+            let body = [&request.body[..span.start], text.as_bytes(), &request.body[span.end..]].concat();
+            request.body = body.into();
+        }
+        _ => {}
+    }
+    Ok(Some(text))
+}
+
+fn place(request: &mut RawRequest, place: &Place, value: &str) {
+    match place {
+        Place::Header(name) => set_header(request, name, value.as_bytes()),
+        Place::Query(name) => {
+            let others = request.query.split('&').filter(|pair| !pair.is_empty() && pair.split('=').next() != Some(name));
+            let mut pairs: Vec<String> = others.map(str::to_owned).collect();
+            pairs.push(format!("{name}={value}"));
+            request.query = pairs.join("&");
+        }
+        Place::Nowhere => {}
+    }
+}
+
+/// Replaces the first field of that name where it stands and drops its repeats, or adds one.
+fn set_header(request: &mut RawRequest, name: &str, value: &[u8]) {
+    let mut set = HeaderBuilder::with_capacity(request.headers.encoded().len() + value.len());
+    let mut done = false;
+    for (field, old) in request.headers.iter() {
+        if field != name {
+            set.push(field, old);
+        } else if !done {
+            set.push(name, value);
+            done = true;
+        }
+    }
+    if !done {
+        set.push(name, value);
+    }
+    request.headers = set.build();
+}
+
+/// The request without any signature of the row: as somebody without a secret would send it.
+impl Verifier {
+    /// Removes every signature that the row knows from the headers.
+    pub fn strip_signatures(&self, headers: &Headers) -> Headers {
+        let names: Vec<_> = self.provider().signatures.iter().map(|signature| &signature.place).collect();
+        headers.without(|name| names.iter().any(|place| matches!(place, Place::Header(header) if header == name)))
+    }
+}

@@ -1,0 +1,79 @@
+//! Every fixture is judged as its file says, and every provider has the fixtures that it must have.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use onceward::domain::{Code, SystemClock};
+use onceward::fixture::{self, Expect, Fixture};
+use onceward::provider::{Algorithm, Provider, Table};
+
+fn all() -> Vec<(std::path::PathBuf, Fixture)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures");
+    fixture::load(&folder).unwrap_or_else(|error| panic!("{error}"))
+}
+
+#[test]
+fn every_fixture_is_judged_as_its_file_says() {
+    let table = Table::builtin();
+    let mut wrong = Vec::new();
+    let fixtures = all();
+    assert!(fixtures.len() > 100, "the folder was not found");
+    for (file, fixture) in &fixtures {
+        let judged = fixture::judge(fixture, &table, &[], &SystemClock).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+        if Some(&judged.outcome) != fixture.expect.as_ref() {
+            wrong.push(format!("{}: expected {:?}, came {} ({})", file.display(), fixture.expect, judged.outcome, judged.diagnosis));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_provider_has_the_fixtures_that_it_must_have() {
+    let mut seen: BTreeMap<String, BTreeSet<&str>> = BTreeMap::new();
+    for (_, fixture) in all() {
+        let kind = match fixture.expect {
+            Some(Expect::Accepted { .. }) => "accepted",
+            Some(Expect::Handshake(_)) => "handshake",
+            Some(Expect::Rejected(code)) => code.as_str(),
+            None => "nothing",
+        };
+        seen.entry(fixture.provider).or_default().insert(kind);
+    }
+    for provider in Table::builtin().iter() {
+        let has = seen.get(&*provider.name).cloned().unwrap_or_default();
+        for must in required(provider) {
+            assert!(has.contains(must), "fixtures/{}: no fixture that expects {must}", provider.name);
+        }
+    }
+}
+
+fn required(provider: &Provider) -> Vec<&'static str> {
+    let mut kinds = vec!["accepted"];
+    if provider.signatures.iter().any(|signature| signature.algorithm != Algorithm::None) {
+        kinds.extend([Code::SignatureMissing.as_str(), Code::SignatureMismatch.as_str(), Code::SignatureMalformed.as_str()]);
+    }
+    if provider.signatures.iter().any(|signature| signature.timestamp.is_some()) {
+        kinds.extend([Code::TimestampStale.as_str(), Code::TimestampMissing.as_str()]);
+    }
+    if !provider.handshakes.is_empty() {
+        kinds.push("handshake");
+    }
+    kinds
+}
+
+#[test]
+fn an_accepted_fixture_signed_again_is_accepted_under_its_own_name() {
+    let table = Table::builtin();
+    let now = onceward::domain::Timestamp::parse("2031-05-06T07:08:09Z").unwrap();
+    let mut signed = 0;
+    for (file, mut fixture) in all() {
+        let Some(Expect::Accepted { .. }) = fixture.expect else { continue };
+        let verifier = fixture::verifier(&fixture, &table, &[]).unwrap();
+        fixture.request = verifier.sign(&fixture.request, now).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+        fixture.at = Some(now);
+        let judged = fixture::judge(&fixture, &table, &[], &SystemClock).unwrap();
+        assert_eq!(Some(&judged.outcome), fixture.expect.as_ref(), "{}: {}", file.display(), judged.diagnosis);
+        signed += 1;
+    }
+    assert!(signed > 30);
+}
