@@ -8,8 +8,8 @@ use clap::{Args, Subcommand, ValueEnum};
 use tokio_util::sync::CancellationToken;
 
 use super::output;
-use super::serve::stop_on_signals;
 use super::settings::{FileArguments, Settings};
+use super::signals::stop_on_signals;
 use crate::app;
 use crate::domain::{EventKey, EventStatus, Timestamp};
 use crate::history::{Cursor, EventView, History, MAX_LIMIT, Paging};

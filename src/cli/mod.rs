@@ -11,10 +11,12 @@ mod providers;
 mod send;
 mod serve;
 mod settings;
+mod signals;
 mod verify;
 
 use std::process::ExitCode;
 
+use clap::error::{ContextKind, ContextValue};
 use clap::{Parser, Subcommand};
 
 use crate::app::StartError;
@@ -60,7 +62,7 @@ enum Command {
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = Arguments::try_parse().unwrap_or_else(|error| without_values(error).exit());
     match run(arguments.command) {
         Ok(code) => code,
         Err(error) => {
@@ -71,6 +73,18 @@ pub fn main() -> ExitCode {
             ExitCode::from(code)
         }
     }
+}
+
+/// A stray argument such as `stripe=SECRET`, where `--source` was forgotten before it, is not printed whole.
+fn without_values(mut error: clap::Error) -> clap::Error {
+    if let Some(ContextValue::String(argument)) = error.get(ContextKind::InvalidArg)
+        && let Some((name, _)) = argument.split_once('=')
+    {
+        let shown = format!("{name}=…");
+        error.insert(ContextKind::InvalidArg, ContextValue::String(shown));
+        error.remove(ContextKind::Suggested);
+    }
+    error
 }
 
 fn run(command: Command) -> anyhow::Result<ExitCode> {

@@ -21,6 +21,10 @@ use crate::verify::Verifier;
 /// How far back `--stale` puts the timestamp: beyond every tolerance.
 const STALE_BY: Duration = Duration::from_secs(86_400);
 
+/// How receivers refuse what is forged: ours by 401, others by 400 or 403 as well. A wrong address or a receiver in trouble
+/// proves nothing.
+const REFUSED: &[u16] = &[400, 401, 403];
+
 /// Send recorded requests to a receiver.
 #[derive(Args)]
 pub(super) struct Arguments {
@@ -156,7 +160,7 @@ async fn send(client: &Client, file: &Path, request: Request, forged: bool) -> L
             status: Some(response.status),
             onceward_status: response.headers.text("onceward-status").map(str::to_owned),
             answer: String::from_utf8_lossy(&response.body).into_owned(),
-            as_wanted: (200..300).contains(&response.status) != forged,
+            as_wanted: if forged { REFUSED.contains(&response.status) } else { (200..300).contains(&response.status) },
         },
         Err(error) => Line { file, status: None, onceward_status: None, answer: error.to_string(), as_wanted: false },
     }

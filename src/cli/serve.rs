@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use clap::{Args, ValueEnum};
 use tokio_util::sync::CancellationToken;
 
-use super::output;
 use super::settings::Settings;
+use super::{output, signals};
 use crate::app::App;
 use crate::app::{self, LogFormat};
 use crate::config::Config;
@@ -38,13 +38,14 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 }
 
 async fn serve(config: &Config) -> anyhow::Result<ExitCode> {
+    let shutdown = CancellationToken::new();
+    signals::stop_on_signals(&shutdown)?;
+    signals::outlive_file_limits()?;
     let app = App::start(config).await?;
     for warning in config.warnings() {
         tracing::warn!("{warning}");
     }
     announce(&app, config)?;
-    let shutdown = CancellationToken::new();
-    stop_on_signals(&shutdown)?;
     app.run(shutdown).await?;
     Ok(ExitCode::SUCCESS)
 }
@@ -58,20 +59,5 @@ fn announce(app: &App, config: &Config) -> std::io::Result<()> {
         let url = source.url.clone().unwrap_or_else(|| format!("{own}/hooks/{}", source.name));
         output::line(format!("  {} ({}): {url}", source.name, source.provider.title()))?;
     }
-    Ok(())
-}
-
-/// Cancels the token at SIGINT or SIGTERM.
-pub(super) fn stop_on_signals(shutdown: &CancellationToken) -> std::io::Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    let shutdown = shutdown.clone();
-    tokio::spawn(async move {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-        shutdown.cancel();
-    });
     Ok(())
 }

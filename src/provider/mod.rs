@@ -4,6 +4,7 @@
 mod compile;
 mod locator;
 mod row;
+mod secret;
 mod table;
 mod template;
 

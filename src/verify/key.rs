@@ -1,7 +1,5 @@
 //! Keys, prepared once for each source and secret.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
 use secrecy::{ExposeSecret, SecretString};
 use sha1::Sha1;
@@ -61,11 +59,7 @@ impl Key {
         if algorithm == Algorithm::Token {
             return Ok(Self::Token(secret.clone()));
         }
-        let key = key_bytes(text, form)?;
-        if key.is_empty() {
-            return Err("is empty");
-        }
-        Ok(Self::Mac(MacState::new(algorithm, &key)))
+        Ok(Self::Mac(MacState::new(algorithm, &form.key(text)?)))
     }
 
     /// Whether this is the token, compared in constant time.
@@ -73,21 +67,6 @@ impl Key {
         match self {
             Self::Token(token) => bool::from(token.expose_secret().as_bytes().ct_eq(candidate)),
             Self::Mac(_) => false,
-        }
-    }
-}
-
-fn key_bytes(text: &str, form: KeyForm) -> Result<Vec<u8>, &'static str> {
-    match form {
-        KeyForm::Text => Ok(text.as_bytes().to_vec()),
-        KeyForm::Hex => hex::decode(text.trim()).map_err(|_| "is not hex"),
-        KeyForm::Base64 => STANDARD.decode(text.trim()).map_err(|_| "is not base64"),
-        KeyForm::Whsec => {
-            let text = text.trim();
-            if text.starts_with("whpk_") || text.starts_with("whsk_") {
-                return Err("is a key of another kind: an HMAC secret starts with whsec_");
-            }
-            STANDARD.decode(text.strip_prefix("whsec_").unwrap_or(text)).map_err(|_| "is not base64 behind whsec_")
         }
     }
 }

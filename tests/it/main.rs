@@ -5,14 +5,19 @@
 mod api;
 #[path = "../architecture.rs"]
 mod architecture;
+mod cli;
 mod content;
 mod dedupe;
 mod delivery;
+mod durability;
 mod fixtures;
 mod forward;
 mod limits;
 mod lists;
 mod metrics;
 mod receive;
+mod recovery;
+mod shutdown;
+mod startup;
 mod support;
 mod vectors;

@@ -14,7 +14,7 @@ use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 
 use super::output;
-use super::serve::stop_on_signals;
+use super::signals::stop_on_signals;
 use crate::app::App;
 use crate::app::{self, LogFormat};
 use crate::config::{Config, Overrides, SourceFlag};
@@ -70,13 +70,14 @@ async fn dev(arguments: &Arguments, folder: &Path) -> anyhow::Result<ExitCode> {
         Some(path) => fixture::load(path)?,
         None => Vec::new(),
     };
+    let shutdown = CancellationToken::new();
+    stop_on_signals(&shutdown)?;
     let sink = sink::Sink::start().await?;
     let forward = arguments.forward.clone().unwrap_or_else(|| sink.url());
     let config = configuration(arguments, folder, forward, &fixtures)?;
     let watch = Arc::new(Watch::new(arguments.play.is_none()));
     let app = App::start_with(&config, Some(Arc::clone(&watch) as _)).await?;
-    let (shutdown, public, history) = (CancellationToken::new(), app.public_address(), app.history().clone());
-    stop_on_signals(&shutdown)?;
+    let (public, history) = (app.public_address(), app.history().clone());
     if arguments.play.is_none() {
         announce(&app, &config)?;
     }

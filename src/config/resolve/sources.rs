@@ -92,40 +92,39 @@ fn verifies(written: Option<&str>, keys: &mut Keys<'_>) -> bool {
 }
 
 fn secrets(written: &mut file::Source, provider: &Provider, verify: bool, keys: &mut Keys<'_>) -> Vec<SecretString> {
-    const BLANK: &str = "is empty: an empty secret would prove nothing";
-    let blank = |secret: &file::Secret| secret.0.expose_secret().trim().is_empty();
-    let secrets = match (written.secret.take(), written.secrets.take()) {
-        (Some(_), Some(_)) => {
-            keys.problem("secrets", "stands beside `secret`: write `secret` for one or `secrets` for several");
-            return Vec::new();
+    let secrets = written_secrets(written, provider, verify, keys);
+    for (path, secret) in &secrets {
+        if secret.expose_secret().trim().is_empty() {
+            keys.report.problem(path, "is empty: an empty secret would prove nothing");
+        } else if let Err(problem) = provider.check_secret(secret.expose_secret())
+            && verify
+        {
+            let hint = provider.row.secret.hint.as_deref().map_or_else(String::new, |hint| format!("; {} shows {hint}", provider.title()));
+            keys.report.problem(path, format!("{problem}{hint}"));
         }
-        (Some(secret), None) => {
-            if blank(&secret) {
-                keys.problem("secret", BLANK);
-            }
-            vec![secret]
-        }
-        (None, Some(secrets)) => {
-            for at in secrets.iter().enumerate().filter(|(_, secret)| blank(secret)).map(|(at, _)| at) {
-                let path = keys.item("secrets", at);
-                keys.report.problem(&path, BLANK);
-            }
-            if secrets.is_empty() && verify && provider.needs_secret() {
-                keys.problem("secrets", "is empty: write at least one secret");
-            }
-            secrets
-        }
-        (None, None) => {
-            if verify && provider.needs_secret() {
-                let hint = provider.row.secret.hint.as_deref().unwrap_or("the secret that the sender shows");
-                keys.missing("secret", format!("is missing; for {}: {hint}", provider.title()));
-            }
-            Vec::new()
-        }
-    };
+    }
     // The same secret twice would be tried twice, and hide by its position which one is in use.
     let mut seen = BTreeSet::new();
-    secrets.into_iter().map(|secret| secret.0).filter(|secret| seen.insert(secret.expose_secret().to_owned())).collect()
+    secrets.into_iter().map(|(_, secret)| secret).filter(|secret| seen.insert(secret.expose_secret().to_owned())).collect()
+}
+
+/// The secrets as written, each with its place.
+fn written_secrets(written: &mut file::Source, provider: &Provider, verify: bool, keys: &mut Keys<'_>) -> Vec<(String, SecretString)> {
+    let needed = verify && provider.needs_secret();
+    match (written.secret.take(), written.secrets.take()) {
+        (Some(_), Some(_)) => keys.problem("secrets", "stands beside `secret`: write `secret` for one or `secrets` for several"),
+        (Some(secret), None) => return vec![(keys.path("secret"), secret.0)],
+        (None, Some(secrets)) if secrets.is_empty() && needed => keys.problem("secrets", "is empty: write at least one secret"),
+        (None, Some(secrets)) => {
+            return secrets.into_iter().enumerate().map(|(at, secret)| (keys.item("secrets", at), secret.0)).collect();
+        }
+        (None, None) if needed => {
+            let hint = provider.row.secret.hint.as_deref().unwrap_or("the secret that the sender shows");
+            keys.missing("secret", format!("is missing; for {}: {hint}", provider.title()));
+        }
+        (None, None) => {}
+    }
+    Vec::new()
 }
 
 fn params(written: &BTreeMap<String, String>, provider: &Provider, mut keys: Keys<'_>) {

@@ -77,6 +77,8 @@ const WRONG_SOURCE: &[Wrong] = &[
     ("[sources.a]\nprovider = \"stripe\"", 1, "sources.a.secret", "is missing; for Stripe: the endpoint's signing secret"),
     ("[sources.a]\nprovider = \"stripe\"\nsecret = \"${EMPTY}\"", 3, "sources.a.secret", "is empty"),
     ("[sources.a]\nprovider = \"stripe\"\nsecrets = [\"a\", \"${BLANK}\"]", 3, "sources.a.secrets[1]", "is empty"),
+    ("[sources.a]\nprovider = \"svix\"\nsecret = \"hunter2\"", 3, "sources.a.secret", "is not base64 behind whsec_; Svix shows whsec_ and"),
+    ("[sources.a]\nprovider = \"svix\"\nsecrets = [\"YWE=\",\n\"whpk_hunter2\"]", 4, "sources.a.secrets[1]", "a key of another kind"),
     ("[sources.a]\nprovider = \"stripe\"\nsecrets = []", 3, "sources.a.secrets", "write at least one"),
     ("[sources.a]\nprovider = \"stripe\"\nsecret = \"a\"\nsecrets = [\"b\"]", 4, "sources.a.secrets", "stands beside `secret`"),
     ("[sources.a]\nprovider = \"stripe\"\nsecret = \"s\"\nverify = \"no\"", 4, "sources.a.verify", "the only value is \"none\""),

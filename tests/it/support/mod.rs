@@ -2,6 +2,7 @@
 //! signed as their senders sign them, and waiting for a condition.
 
 pub(crate) mod app;
+pub(crate) mod command;
 pub(crate) mod process;
 pub(crate) mod raw;
 pub(crate) mod receiver;
@@ -11,9 +12,10 @@ pub(crate) use app::{Answer, TestApp};
 pub(crate) use process::Process;
 pub(crate) use raw::Raw;
 pub(crate) use receiver::{Behaviour, Receiver};
-pub(crate) use signed::{Request, github, stripe};
+pub(crate) use signed::{Request, github, stripe, stripe_body};
 
 use std::future::Future;
+use std::path::Path;
 use std::time::Duration;
 
 /// How long anything may take before a test gives up on it.
@@ -28,4 +30,11 @@ pub(crate) async fn until<F: Future<Output = bool>>(what: &str, mut condition: i
         }
     };
     assert!(tokio::time::timeout(PATIENCE, waiting).await.is_ok(), "waited in vain until {what}");
+}
+
+/// The database, locked by somebody else until this transaction ends.
+pub(crate) fn locked(database: &Path) -> rusqlite::Connection {
+    let other = rusqlite::Connection::open(database).unwrap();
+    other.execute_batch("BEGIN EXCLUSIVE").unwrap();
+    other
 }

@@ -1,10 +1,15 @@
 //! The program as a process of its own, to be killed.
 
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
 
-use tokio::io::{AsyncBufReadExt as _, BufReader};
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
+
+use super::app::Answer;
+use super::{PATIENCE, Request, until};
 
 /// A running `onceward serve`.
 pub(crate) struct Process {
@@ -13,22 +18,84 @@ pub(crate) struct Process {
     /// `http://127.0.0.1:PORT` of the admin listener.
     pub(crate) admin: String,
     child: Child,
+    client: reqwest::Client,
+    printed: Arc<Mutex<String>>,
 }
 
 impl Process {
     /// Starts `onceward serve` with these arguments, on free ports, in that folder.
     pub(crate) async fn serve(folder: &Path, arguments: &[&str]) -> Self {
+        Self::start(Self::command(folder, arguments)).await
+    }
+
+    /// What [`Process::serve`] starts, for tests that change something about it first.
+    pub(crate) fn command(folder: &Path, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_onceward"));
         command.arg("serve").args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]).args(arguments);
-        command.current_dir(folder).env_clear().stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);
+        command.current_dir(folder).env_clear();
+        command
+    }
+
+    /// Starts a [`Process::command`] and waits until it says where it listens.
+    pub(crate) async fn start(mut command: Command) -> Self {
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         let mut child = command.spawn().unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let first = lines.next_line().await.unwrap().unwrap_or_else(|| panic!("the program ended before it was ready"));
-        let addresses: Vec<_> = first.split_whitespace().filter(|word| word.starts_with("http://")).collect();
-        let (public, admin) = (addresses[0].trim_end_matches(',').to_owned(), addresses[1].to_owned());
-        // Whatever else it prints is read, so that it never waits for us.
-        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-        Self { public, admin, child }
+        let printed = Arc::new(Mutex::default());
+        keep(child.stderr.take().unwrap(), &printed);
+        keep(child.stdout.take().unwrap(), &printed);
+        let said = |printed: &Mutex<String>| {
+            let printed = printed.lock().unwrap();
+            let line = printed.lines().find(|line| line.contains("API on http://"))?;
+            let addresses: Vec<_> = line.split_whitespace().filter(|word| word.starts_with("http://")).collect();
+            Some((addresses[0].trim_end_matches(',').to_owned(), addresses[1].to_owned()))
+        };
+        until("the program says where it listens", || {
+            let ended = child.try_wait().unwrap();
+            assert!(ended.is_none(), "the program ended before it was ready: {}", printed.lock().unwrap());
+            std::future::ready(said(&printed).is_some())
+        })
+        .await;
+        let (public, admin) = said(&printed).unwrap();
+        let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().unwrap();
+        Self { public, admin, child, client, printed }
+    }
+
+    /// Everything that it has printed, on standard output and standard error.
+    pub(crate) fn printed(&self) -> String {
+        self.printed.lock().unwrap().clone()
+    }
+
+    /// Its process number.
+    pub(crate) fn pid(&self) -> String {
+        self.child.id().unwrap().to_string()
+    }
+
+    /// Sends a request to a source.
+    pub(crate) async fn send(&self, request: Request) -> Answer {
+        Answer::of(request.build(&self.client, &self.public).send().await.unwrap()).await
+    }
+
+    /// Asks the API.
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        Answer::of(self.client.get(format!("{}{path}", self.admin)).send().await.unwrap()).await
+    }
+
+    /// All rows of a list, page by page.
+    pub(crate) async fn rows(&self, path: &str) -> Vec<Value> {
+        let (mut rows, mut next) = (Vec::new(), String::new());
+        loop {
+            let page = self.get(&format!("{path}{}limit=200{next}", if path.contains('?') { '&' } else { '?' })).await.json();
+            rows.extend(page["data"].as_array().unwrap().iter().cloned());
+            match page["next"].as_str() {
+                Some(cursor) => next = format!("&cursor={cursor}"),
+                None => return rows,
+            }
+        }
+    }
+
+    /// Waits until no delivery is unfinished.
+    pub(crate) async fn settled(&self) {
+        until("every delivery has ended", async || self.rows("/api/v1/deliveries?status=pending").await.is_empty()).await;
     }
 
     /// Kills it: no chance to finish anything.
@@ -38,10 +105,32 @@ impl Process {
     }
 
     /// Asks it to end, and returns its exit code.
-    pub(crate) async fn terminate(mut self) -> Option<i32> {
-        let pid = self.child.id().unwrap().to_string();
-        let sent = Command::new("kill").args(["-TERM", &pid]).status().await.unwrap();
-        assert!(sent.success());
-        self.child.wait().await.unwrap().code()
+    pub(crate) async fn terminate(self) -> Option<i32> {
+        self.signal("TERM").await;
+        self.ended().await.code()
     }
+
+    /// Sends it a signal.
+    pub(crate) async fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args(["-s", name, &self.pid()]).status().await.unwrap();
+        assert!(sent.success());
+    }
+
+    /// Waits until it has ended.
+    pub(crate) async fn ended(mut self) -> ExitStatus {
+        tokio::time::timeout(PATIENCE, self.child.wait()).await.expect("the program does not end").unwrap()
+    }
+}
+
+/// Reads what the program prints, so that it never waits for us, and keeps it.
+fn keep(from: impl AsyncRead + Unpin + Send + 'static, printed: &Arc<Mutex<String>>) {
+    let printed = Arc::clone(printed);
+    tokio::spawn(async move {
+        let mut lines = BufReader::new(from).lines();
+        while let Ok(Some(line)) = lines.next_line().await {
+            let mut printed = printed.lock().unwrap();
+            printed.push_str(&line);
+            printed.push('\n');
+        }
+    });
 }
