@@ -88,7 +88,7 @@ impl Writer {
         let path = settings.path.clone();
         let cannot_open = |error: std::io::Error| OpenError::CannotOpen { path: path.clone(), reason: error.to_string() };
         let identity = Identity::of(&path).map_err(cannot_open)?;
-        let queue = Arc::new(Queue::new(settings.queue));
+        let queue = Arc::new(Queue::new(settings.queue, ONWARD_RESERVE));
         let state = State { conn, identity, owner, names: Names::default(), queue: Arc::clone(&queue), settings };
         let builder = std::thread::Builder::new().name("store-writer".to_owned());
         let thread = builder.spawn(move || state.serve()).map_err(cannot_open)?;
@@ -98,8 +98,8 @@ impl Writer {
     /// Has an operation done; returns after its transaction is synced.
     pub(super) async fn call<O: Operation>(&self, operation: O) -> Result<O::Output, StoreError> {
         let (answer, outcome) = oneshot::channel();
-        let (bytes, reserve) = (operation.bytes(), if O::ONWARD { ONWARD_RESERVE } else { 0 });
-        self.queue.push(Box::new(Call { operation, output: None, answer }), bytes, reserve)?;
+        let bytes = operation.bytes();
+        self.queue.push(Box::new(Call { operation, output: None, answer }), bytes, O::PRIORITY)?;
         outcome.await.unwrap_or_else(|_| Err(closed()))
     }
 

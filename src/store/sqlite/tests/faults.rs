@@ -1,8 +1,8 @@
 //! Batches, bounds and faults: what is acknowledged holds, and nobody suffers for a neighbour.
 
 use super::*;
-use crate::domain::{Verdict, VerifiedEvent, VerifiedParts};
-use crate::store::contract::{at, claim, claim_one, ended, event, fresh, key, names, parts};
+use crate::domain::{Code, Verdict, VerifiedEvent, VerifiedParts};
+use crate::store::contract::{at, claim, claim_one, ended, event, fresh, key, names, parts, rejection};
 use crate::store::sqlite::prune::{Erase, Extent};
 use crate::store::{EventFilter, History as _, Inbox as _, Outbox as _, Recorded};
 
@@ -86,6 +86,22 @@ async fn the_queue_is_bounded_in_bytes() {
     held.await.unwrap();
     assert_eq!(first.await.unwrap(), Recorded::Fresh);
     assert_eq!(store.record(large("2"), names(&[])).await.unwrap(), Recorded::Fresh);
+}
+
+#[tokio::test]
+async fn refusals_leave_the_queue_to_events() {
+    let folder = InAFolder::new();
+    let (store, _) = folder.open_with(&Options { queue_bytes: 40_000, ..options() });
+    let refuse = || store.refuse(rejection("hub", "forged", Code::SignatureMismatch, at(0), 9_000));
+    let (release, held) = hold(&store);
+    let refused = begin(refuse());
+    assert!(matches!(refuse().await, Err(StoreError::QueueFull)));
+    let large = VerifiedParts { body: vec![0; 25_000].into(), ..parts("hub", "evt", at(0)) };
+    let recorded = begin(store.record(VerifiedEvent::attest(large), names(&[])));
+    drop(release);
+    held.await.unwrap();
+    refused.await.unwrap();
+    assert_eq!(recorded.await.unwrap(), Recorded::Fresh);
 }
 
 #[tokio::test]
