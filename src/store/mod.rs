@@ -54,7 +54,7 @@ pub trait Inbox: Send + Sync {
     /// Adds to the rejection log; the oldest of the same source beyond its bounds go.
     ///
     /// # Errors
-    /// As [`Inbox::record`].
+    /// As [`Inbox::record`], but the queue is full much sooner: refusals must not crowd out events.
     async fn refuse(&self, rejection: NewRejection) -> Result<(), StoreError>;
 
     /// Whether the store could commit now: tries it.

@@ -9,6 +9,7 @@ use rusqlite::{OptionalExtension as _, Row};
 
 use super::fault::Fault;
 use super::names::Role;
+use super::queue::Priority;
 use super::unit::{Operation, Unit};
 use crate::domain::{ClaimedDelivery, DeliveryId, EventKey, Headers, Lease, StoredEvent, Timestamp};
 use crate::store::Claim;
@@ -39,7 +40,7 @@ struct Due {
 
 impl Operation for ClaimDue {
     type Output = Claim;
-    const ONWARD: bool = true;
+    const PRIORITY: Priority = Priority::Onward;
     const ONLY_IF_AWAITED: bool = true;
 
     fn run(&self, unit: &mut Unit<'_>) -> Result<Claim, Fault> {
@@ -171,7 +172,7 @@ pub(super) struct Release {
 
 impl Operation for Release {
     type Output = ();
-    const ONWARD: bool = true;
+    const PRIORITY: Priority = Priority::Onward;
 
     fn run(&self, unit: &mut Unit<'_>) -> Result<(), Fault> {
         for Lease { delivery, attempt } in &self.leases {

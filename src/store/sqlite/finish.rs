@@ -1,6 +1,7 @@
 //! The end of an attempt: into the history, and into the delivery if the lease still holds.
 
 use super::fault::Fault;
+use super::queue::Priority;
 use super::unit::{Operation, Unit};
 use crate::domain::{Attempt, FinishedAttempt, Lease, Verdict};
 
@@ -9,7 +10,7 @@ pub(super) struct Finish(pub(super) FinishedAttempt);
 
 impl Operation for Finish {
     type Output = bool;
-    const ONWARD: bool = true;
+    const PRIORITY: Priority = Priority::Onward;
 
     fn bytes(&self) -> usize {
         self.0.attempt.response.as_ref().map_or(0, Vec::len)

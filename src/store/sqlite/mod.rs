@@ -9,6 +9,7 @@ mod deliveries;
 mod events;
 mod fault;
 mod finish;
+mod identity;
 mod names;
 mod open;
 mod owner;

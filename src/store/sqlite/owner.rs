@@ -8,6 +8,7 @@ use rusqlite::Connection;
 
 use super::fault::Fault;
 use super::open::OpenError;
+use super::queue::Priority;
 use super::unit::{Operation, Unit};
 use crate::domain::Timestamp;
 
@@ -69,7 +70,7 @@ pub(super) struct Recover {
 
 impl Operation for Recover {
     type Output = u64;
-    const ONWARD: bool = true;
+    const PRIORITY: Priority = Priority::Onward;
 
     fn run(&self, unit: &mut Unit<'_>) -> Result<u64, Fault> {
         let mut others = unit.conn.prepare_cached("SELECT id FROM owner WHERE id <> ?1")?;

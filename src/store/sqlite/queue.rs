@@ -14,45 +14,76 @@ pub(super) struct Bounds {
     pub(super) bytes: usize,
 }
 
+/// How far an item may go to be let in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Priority {
+    /// Beyond the bounds, up to the queue's reserve: it lets what is there already come to an end.
+    Onward,
+    /// Within the bounds.
+    New,
+    /// Within a quarter of the bounds: it must not crowd out what is new.
+    Spare,
+}
+
+/// How many bytes of [`Priority::Spare`] go along with others. Who waits for the others would wait for these, too.
+const SPARE_ALONG: usize = 256 << 10;
+
 /// The queue. Nobody ever waits to put something in: beyond the bounds it is refused at once.
 pub(super) struct Queue<T> {
     state: Mutex<State<T>>,
     filled: Condvar,
     bounds: Bounds,
+    reserve: usize,
 }
 
 struct State<T> {
-    items: VecDeque<(T, usize)>,
+    items: VecDeque<Item<T>>,
     bytes: usize,
     closed: bool,
     abandoned: bool,
     waiting: usize,
 }
 
+struct Item<T> {
+    value: T,
+    bytes: usize,
+    priority: Priority,
+}
+
+impl<T> State<T> {
+    fn has_room(&self, bytes: usize, priority: Priority, bounds: Bounds, reserve: usize) -> bool {
+        let (requests, all) = (self.items.len(), self.bytes.saturating_add(bytes));
+        // A single item is let in however large it is: it could never be otherwise.
+        let fits = |bound: usize| self.items.is_empty() || all <= bound;
+        match priority {
+            Priority::Onward => requests < bounds.requests.saturating_add(reserve),
+            Priority::New => requests < bounds.requests && fits(bounds.bytes),
+            Priority::Spare => requests < bounds.requests.div_ceil(4) && fits(bounds.bytes / 4),
+        }
+    }
+}
+
 impl<T> Queue<T> {
-    /// An empty queue.
-    pub(super) fn new(bounds: Bounds) -> Self {
+    /// An empty queue; `reserve` more [`Priority::Onward`] items than the bound says are let in, whatever their bytes.
+    pub(super) fn new(bounds: Bounds, reserve: usize) -> Self {
         let state = State { items: VecDeque::new(), bytes: 0, closed: false, abandoned: false, waiting: 0 };
-        Self { state: Mutex::new(state), filled: Condvar::new(), bounds }
+        Self { state: Mutex::new(state), filled: Condvar::new(), bounds, reserve }
     }
 
-    /// Puts an item in; `reserve` more requests than the bound says are let in, whatever their bytes.
+    /// Puts an item in.
     ///
     /// # Errors
     /// [`StoreError::QueueFull`] beyond the bounds, [`StoreError::Unavailable`] after [`Queue::close`].
-    pub(super) fn push(&self, item: T, bytes: usize, reserve: usize) -> Result<(), StoreError> {
+    pub(super) fn push(&self, value: T, bytes: usize, priority: Priority) -> Result<(), StoreError> {
         let mut state = self.lock();
         if state.closed {
             return Err(closed());
         }
-        let too_many = state.items.len() >= self.bounds.requests.saturating_add(reserve);
-        // A single item is let in however large it is: it could never be otherwise.
-        let too_large = reserve == 0 && !state.items.is_empty() && state.bytes.saturating_add(bytes) > self.bounds.bytes;
-        if too_many || too_large {
+        if !state.has_room(bytes, priority, self.bounds, self.reserve) {
             return Err(StoreError::QueueFull);
         }
         state.bytes += bytes;
-        state.items.push_back((item, bytes));
+        state.items.push_back(Item { value, bytes, priority });
         let asleep = state.waiting > 0;
         drop(state);
         if asleep {
@@ -73,13 +104,14 @@ impl<T> Queue<T> {
             state.waiting -= 1;
         }
         let mut taken = Vec::with_capacity(state.items.len().min(limit.requests));
-        let mut bytes = 0;
-        while let Some((_, size)) = state.items.front() {
-            if !taken.is_empty() && (taken.len() >= limit.requests || bytes + size > limit.bytes) {
+        let (mut bytes, mut spare) = (0, 0);
+        while let Some(next) = state.items.front() {
+            spare += if next.priority == Priority::Spare { next.bytes } else { 0 };
+            if !taken.is_empty() && (taken.len() >= limit.requests || bytes + next.bytes > limit.bytes || spare > SPARE_ALONG) {
                 break;
             }
-            bytes += size;
-            taken.extend(state.items.pop_front().map(|(item, _)| item));
+            bytes += next.bytes;
+            taken.extend(state.items.pop_front().map(|item| item.value));
         }
         state.bytes -= bytes;
         Some(taken)
@@ -133,24 +165,51 @@ mod tests {
 
     const ALL: Bounds = Bounds { requests: usize::MAX, bytes: usize::MAX };
 
+    use Priority::{New, Onward, Spare};
+
     #[test]
     fn a_queue_is_bounded_in_requests_and_in_bytes() {
-        let queue = Queue::new(Bounds { requests: 2, bytes: 10 });
-        assert!(queue.push('a', 8, 0).is_ok());
-        assert!(matches!(queue.push('b', 3, 0), Err(StoreError::QueueFull)));
-        assert!(queue.push('c', 2, 0).is_ok());
-        assert!(matches!(queue.push('d', 0, 0), Err(StoreError::QueueFull)));
-        assert!(queue.push('e', 50, 1).is_ok(), "the reserve");
-        assert!(matches!(queue.push('f', 0, 1), Err(StoreError::QueueFull)));
+        let queue = Queue::new(Bounds { requests: 2, bytes: 10 }, 1);
+        assert!(queue.push('a', 8, New).is_ok());
+        assert!(matches!(queue.push('b', 3, New), Err(StoreError::QueueFull)));
+        assert!(queue.push('c', 2, New).is_ok());
+        assert!(matches!(queue.push('d', 0, New), Err(StoreError::QueueFull)));
+        assert!(queue.push('e', 50, Onward).is_ok(), "the reserve");
+        assert!(matches!(queue.push('f', 0, Onward), Err(StoreError::QueueFull)));
         assert_eq!(queue.take(ALL), Some(vec!['a', 'c', 'e']));
-        assert!(queue.push('g', 1_000, 0).is_ok(), "alone, it may be larger than the bound");
+        assert!(queue.push('g', 1_000, New).is_ok(), "alone, it may be larger than the bound");
+    }
+
+    #[test]
+    fn what_can_be_spared_is_let_in_up_to_a_quarter() {
+        let full = |outcome| matches!(outcome, Err(StoreError::QueueFull));
+        let queue = Queue::new(Bounds { requests: 8, bytes: 100 }, 0);
+        assert!(queue.push('a', 20, Spare).is_ok());
+        assert!(full(queue.push('b', 6, Spare)), "a quarter of the bytes");
+        assert!(queue.push('c', 5, Spare).is_ok());
+        assert!(full(queue.push('d', 0, Spare)), "a quarter of the requests");
+        assert!(queue.push('e', 75, New).is_ok(), "the rest is for others");
+        assert_eq!(queue.take(ALL), Some(vec!['a', 'c', 'e']));
+        assert!(queue.push('f', 1_000, Spare).is_ok(), "alone");
+    }
+
+    #[test]
+    fn a_batch_grows_little_by_what_can_be_spared() {
+        let queue = Queue::new(ALL, 0);
+        for (item, bytes, priority) in
+            [('a', 9, New), ('b', 9, Spare), ('c', SPARE_ALONG, Spare), ('d', 9, New), ('e', 9 << 20, Spare), ('f', 9, New)]
+        {
+            queue.push(item, bytes, priority).unwrap();
+        }
+        let batches: Vec<_> = (0..3).map(|_| queue.take(ALL).unwrap()).collect();
+        assert_eq!(batches, [vec!['a', 'b'], vec!['c', 'd'], vec!['e']]);
     }
 
     #[test]
     fn a_batch_is_bounded_too_and_holds_at_least_one() {
-        let queue = Queue::new(ALL);
+        let queue = Queue::new(ALL, 0);
         for (item, bytes) in [('a', 9), ('b', 2), ('c', 2), ('d', 1), ('e', 0)] {
-            queue.push(item, bytes, 0).unwrap();
+            queue.push(item, bytes, New).unwrap();
         }
         let limit = Bounds { requests: 2, bytes: 5 };
         let batches: Vec<_> = (0..3).map(|_| queue.take(limit).unwrap()).collect();
@@ -159,10 +218,10 @@ mod tests {
 
     #[test]
     fn what_is_queued_is_taken_after_the_queue_has_closed() {
-        let queue = Queue::new(ALL);
-        queue.push('a', 0, 0).unwrap();
+        let queue = Queue::new(ALL, 0);
+        queue.push('a', 0, New).unwrap();
         queue.close();
-        assert!(matches!(queue.push('b', 0, 0), Err(StoreError::Unavailable(_))));
+        assert!(matches!(queue.push('b', 0, New), Err(StoreError::Unavailable(_))));
         assert_eq!(queue.take(ALL), Some(vec!['a']));
         assert_eq!(queue.take(ALL), None);
     }

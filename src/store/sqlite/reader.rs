@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 
 use super::fault::describe;
 use super::open::{self, OpenError};
-use super::queue::{Bounds, Queue, closed};
+use super::queue::{Bounds, Priority, Queue, closed};
 use crate::domain::{Happening, Observer};
 use crate::store::StoreError;
 
@@ -39,7 +39,7 @@ impl Readers {
         busy_timeout: Duration,
         observer: Arc<dyn Observer>,
     ) -> Result<(Self, Vec<JoinHandle<()>>), OpenError> {
-        let readers = Self { queue: Arc::new(Queue::new(WAITING)), observer };
+        let readers = Self { queue: Arc::new(Queue::new(WAITING, 0)), observer };
         let mut threads = Vec::new();
         for number in 0..READERS {
             let started = open::read_only(path, busy_timeout).and_then(|conn| readers.spawn(path, number, conn));
@@ -76,7 +76,7 @@ impl Readers {
                 let _ = answer.send(question(conn));
             }
         };
-        self.queue.push(Box::new(job), 0, 0)?;
+        self.queue.push(Box::new(job), 0, Priority::New)?;
         match outcome.await {
             Ok(Ok(found)) => Ok(found),
             Ok(Err(error)) => {

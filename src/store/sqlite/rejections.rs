@@ -5,6 +5,7 @@ use rusqlite::{Connection, Row};
 use super::conditions::Conditions;
 use super::fault::Fault;
 use super::names::{self, Role};
+use super::queue::Priority;
 use super::unit::{Operation, RejectionBounds, Unit};
 use crate::domain::{Code, NewRejection, Timestamp};
 use crate::store::{Page, RejectionFilter, RejectionRow};
@@ -14,6 +15,7 @@ pub(super) struct Refuse(pub(super) NewRejection);
 
 impl Operation for Refuse {
     type Output = ();
+    const PRIORITY: Priority = Priority::Spare;
 
     fn bytes(&self) -> usize {
         let NewRejection { rejection, headers, body, subpath, query, .. } = &self.0;

@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use super::SqliteStore;
 use super::claim::{ClaimDue, Release};
 use super::finish::Finish;
+use super::identity::log_of;
 use super::owner::Recover;
 use super::probe::Probe;
 use super::prune::{self, Erase, Extent};
@@ -105,10 +106,9 @@ impl History for SqliteStore {
 
     async fn size(&self) -> Result<Size, StoreError> {
         let path = self.0.path.clone();
-        let mut wal = path.clone().into_os_string();
-        wal.push("-wal");
+        let wal = log_of(&path);
         let queued = self.0.writer.as_ref().map_or(0, Writer::queued) as u64;
-        self.0.readers.ask(move |_| Ok(Size { database: bytes(path), wal: bytes(wal.into()), queued })).await
+        self.0.readers.ask(move |_| Ok(Size { database: bytes(path), wal: bytes(wal), queued })).await
     }
 }
 

@@ -8,6 +8,7 @@ use rusqlite::{Connection, Params};
 
 use super::fault::Fault;
 use super::names::{Names, Role};
+use super::queue::Priority;
 use super::rejections;
 use super::span::{Kind, Spans};
 
@@ -17,9 +18,9 @@ pub(super) trait Operation: Send + 'static {
     /// What the caller gets.
     type Output: Send + 'static;
 
-    /// Whether it begins, continues or ends work that is already in the store: such operations are let in beyond the
-    /// queue's bound, or a flood of new events would keep the old ones from being finished.
-    const ONWARD: bool = false;
+    /// How far it may go to be let in. What begins, continues or ends work that is already in the store is
+    /// [`Priority::Onward`], or a flood of new events would keep the old ones from being finished.
+    const PRIORITY: Priority = Priority::New;
 
     /// Whether it is better left undone when nobody waits for its answer any more.
     const ONLY_IF_AWAITED: bool = false;

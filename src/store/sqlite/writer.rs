@@ -11,6 +11,7 @@ use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use super::fault::Fault;
+use super::identity::Identity;
 use super::names::Names;
 use super::open::{self, OpenError};
 use super::owner::Owner;
@@ -88,21 +89,21 @@ impl Writer {
     pub(super) fn start(settings: Settings) -> Result<(Self, JoinHandle<State>), OpenError> {
         let conn = open::writable(&settings.path, settings.busy_timeout)?;
         let owner = Owner::register(&conn, &settings.path)?;
-        let queue = Arc::new(Queue::new(settings.queue));
-        let state = State { conn, owner, names: Names::default(), queue: Arc::clone(&queue), settings };
-        let path = state.settings.path.clone();
-        let thread = std::thread::Builder::new()
-            .name("store-writer".to_owned())
-            .spawn(move || state.serve())
-            .map_err(|error| OpenError::CannotOpen { path, reason: error.to_string() })?;
+        let path = settings.path.clone();
+        let cannot_open = |error: std::io::Error| OpenError::CannotOpen { path: path.clone(), reason: error.to_string() };
+        let identity = Identity::of(&path).map_err(cannot_open)?;
+        let queue = Arc::new(Queue::new(settings.queue, ONWARD_RESERVE));
+        let state = State { conn, identity, owner, names: Names::default(), queue: Arc::clone(&queue), settings };
+        let builder = std::thread::Builder::new().name("store-writer".to_owned());
+        let thread = builder.spawn(move || state.serve()).map_err(cannot_open)?;
         Ok((Self { queue }, thread))
     }
 
     /// Has an operation done; returns after its transaction is synced.
     pub(super) async fn call<O: Operation>(&self, operation: O) -> Result<O::Output, StoreError> {
         let (answer, outcome) = oneshot::channel();
-        let (bytes, reserve) = (operation.bytes(), if O::ONWARD { ONWARD_RESERVE } else { 0 });
-        self.queue.push(Box::new(Call { operation, output: None, answer }), bytes, reserve)?;
+        let bytes = operation.bytes();
+        self.queue.push(Box::new(Call { operation, output: None, answer }), bytes, O::PRIORITY)?;
         outcome.await.unwrap_or_else(|_| Err(closed()))
     }
 
@@ -126,6 +127,7 @@ impl Writer {
 /// What the thread owns, and leaves to whoever joins it.
 pub(super) struct State {
     conn: Connection,
+    identity: Identity,
     owner: Owner,
     names: Names,
     queue: Arc<Queue<Box<dyn Job>>>,
@@ -179,6 +181,7 @@ impl State {
     }
 
     fn run(&mut self, jobs: &mut [Box<dyn Job>]) -> Result<(), Fault> {
+        self.identity.held()?;
         self.conn.prepare_cached("BEGIN IMMEDIATE")?.execute(())?;
         let mut unit = Unit::new(&self.conn, &self.settings.path, self.owner.id(), &mut self.names, self.settings.rejections);
         for job in jobs {
@@ -186,7 +189,7 @@ impl State {
         }
         unit.flush()?;
         self.conn.prepare_cached("COMMIT")?.execute(())?;
-        Ok(())
+        self.identity.check()
     }
 
     /// Back to before the transaction, with a fresh connection if this one may be broken.
@@ -194,7 +197,7 @@ impl State {
         self.names.forget();
         // SQLite has rolled back by itself after some errors.
         let usable = self.conn.is_autocommit() || self.conn.execute_batch("ROLLBACK").is_ok();
-        if usable && !matches!(fault, Fault::Connection(_)) {
+        if usable && !matches!(fault, Fault::Connection(_)) || self.identity.check().is_err() {
             return;
         }
         if let Ok(conn) = open::again(&self.settings.path, self.settings.busy_timeout) {
@@ -203,8 +206,8 @@ impl State {
     }
 
     /// Leaves the database as small and tidy as it can be; what fails here is made up for at the next start.
-    pub(super) fn end(self) {
-        if self.queue.is_abandoned() {
+    pub(super) fn end(mut self) {
+        if self.queue.is_abandoned() || self.identity.check().is_err() {
             return;
         }
         let _ = self.conn.busy_timeout(LAST_WAIT);

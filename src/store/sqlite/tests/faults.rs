@@ -1,8 +1,8 @@
 //! Batches, bounds and faults: what is acknowledged holds, and nobody suffers for a neighbour.
 
 use super::*;
-use crate::domain::{Verdict, VerifiedEvent, VerifiedParts};
-use crate::store::contract::{at, claim, claim_one, ended, event, fresh, key, names, parts};
+use crate::domain::{Code, Verdict, VerifiedEvent, VerifiedParts};
+use crate::store::contract::{at, claim, claim_one, ended, event, fresh, key, names, parts, rejection};
 use crate::store::sqlite::prune::{Erase, Extent};
 use crate::store::{EventFilter, History as _, Inbox as _, Outbox as _, Recorded};
 
@@ -86,6 +86,22 @@ async fn the_queue_is_bounded_in_bytes() {
     held.await.unwrap();
     assert_eq!(first.await.unwrap(), Recorded::Fresh);
     assert_eq!(store.record(large("2"), names(&[])).await.unwrap(), Recorded::Fresh);
+}
+
+#[tokio::test]
+async fn refusals_leave_the_queue_to_events() {
+    let folder = InAFolder::new();
+    let (store, _) = folder.open_with(&Options { queue_bytes: 40_000, ..options() });
+    let refuse = || store.refuse(rejection("hub", "forged", Code::SignatureMismatch, at(0), 9_000));
+    let (release, held) = hold(&store);
+    let refused = begin(refuse());
+    assert!(matches!(refuse().await, Err(StoreError::QueueFull)));
+    let large = VerifiedParts { body: vec![0; 25_000].into(), ..parts("hub", "evt", at(0)) };
+    let recorded = begin(store.record(VerifiedEvent::attest(large), names(&[])));
+    drop(release);
+    held.await.unwrap();
+    refused.await.unwrap();
+    assert_eq!(recorded.await.unwrap(), Recorded::Fresh);
 }
 
 #[tokio::test]
@@ -191,15 +207,49 @@ async fn a_connection_that_cannot_write_refuses_and_is_replaced() {
 }
 
 #[tokio::test]
-async fn a_database_that_has_vanished_is_not_begun_anew() {
+async fn a_database_file_that_was_removed_or_replaced_acknowledges_nothing_more() {
+    let ways: [fn(&InAFolder); 3] = [
+        |folder| std::fs::remove_file(folder.path()).unwrap(),
+        |folder| {
+            Connection::open(folder.0.path().join("other.db")).unwrap().execute_batch("CREATE TABLE other (id)").unwrap();
+            std::fs::rename(folder.0.path().join("other.db"), folder.path()).unwrap();
+        },
+        |folder| std::fs::remove_file(folder.0.path().join("store.db-wal")).unwrap(),
+    ];
+    for way in ways {
+        let folder = InAFolder::new();
+        let (store, _) = folder.open_with(&options());
+        fresh(&store, "evt", at(0), &["app"]).await;
+        std::fs::hard_link(folder.path(), folder.0.path().join("kept.db")).unwrap();
+        way(&folder);
+        let before = folder.files();
+        for _ in 0..2 {
+            let refused = store.record(event("hub", "lost", at(0)), names(&["app"])).await;
+            assert!(refused.unwrap_err().to_string().contains("was replaced"));
+            assert!(is_unavailable(&store.ready().await));
+        }
+        assert_eq!(folder.files(), before, "nothing is begun anew");
+        // Back at its place it may lack what others have written meanwhile.
+        std::fs::rename(folder.0.path().join("kept.db"), folder.path()).unwrap();
+        assert!(is_unavailable(&store.record(event("hub", "evt", at(0)), names(&["app"])).await));
+        store.close().await;
+    }
+}
+
+#[tokio::test]
+async fn a_broken_connection_is_not_replaced_by_one_to_another_file() {
     let folder = InAFolder::new();
     let (store, _) = folder.open_with(&options());
     fresh(&store, "evt", at(0), &["app"]).await;
-    std::fs::remove_file(folder.path()).unwrap();
     store.write(Run("PRAGMA query_only = 1")).await.unwrap();
-    assert!(is_unavailable(&store.record(event("hub", "evt", at(0)), names(&["app"])).await));
-    assert!(is_unavailable(&store.record(event("hub", "evt", at(0)), names(&["app"])).await));
-    assert!(!folder.path().exists());
+    let copy = folder.0.path().join("copy.db");
+    folder.connect().execute("VACUUM INTO ?1", [copy.to_str().unwrap()]).unwrap();
+    std::fs::rename(copy, folder.path()).unwrap();
+    for _ in 0..2 {
+        assert!(is_unavailable(&store.record(event("hub", "new", at(0)), names(&["app"])).await));
+    }
+    let written: i64 = folder.connect().query_row("SELECT count(*) FROM event WHERE event_id = 'new'", (), |row| row.get(0)).unwrap();
+    assert_eq!(written, 0);
 }
 
 #[tokio::test]

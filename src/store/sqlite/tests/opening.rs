@@ -143,3 +143,22 @@ async fn an_owner_whose_lock_file_is_gone_is_dead() {
     std::fs::remove_file(folder.0.path().join("store.db-owner-1")).unwrap();
     assert_eq!(folder.open().await.recover(at(1)).await.unwrap(), 1);
 }
+
+#[tokio::test]
+async fn processes_that_start_together_share_one_new_database() {
+    for _ in 0..10 {
+        let folder = InAFolder::new();
+        let start = Arc::new(std::sync::Barrier::new(4));
+        let open = |_| {
+            let (path, start) = (folder.path(), Arc::clone(&start));
+            std::thread::spawn(move || {
+                start.wait();
+                SqliteStore::open(&path, &options(), Arc::new(Silent)).map(drop).map_err(|error| error.to_string())
+            })
+        };
+        let opened: Vec<_> = (0..4).map(open).collect();
+        for thread in opened {
+            assert_eq!(thread.join().unwrap(), Ok(()));
+        }
+    }
+}
