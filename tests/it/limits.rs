@@ -90,6 +90,43 @@ async fn headers_that_take_too_long_are_refused_and_their_connection_closed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_later_request_that_never_comes_whole_does_not_hold_its_connection() {
+    let limits = "[limits]\nheader_timeout = \"1s\"\nkeep_alive = \"1s\"\n";
+    let app = TestApp::start(limits).await;
+    for base in [&app.public, &app.admin] {
+        let mut connection = Raw::connect(base).await;
+        connection.write("GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
+        assert_eq!(connection.answer().await.status, 200);
+        connection.write("GET /healthz HTTP/1.1\r\nhost: loc").await;
+        connection.closed().await;
+    }
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bodies_being_received_have_a_bound_together() {
+    let limits =
+        "[limits]\nbodies = \"64KiB\"\n[sources.github]\nprovider = \"github\"\nsecret = \"whsec_test_secret\"\nmax_body = \"64KiB\"\n";
+    let app = TestApp::start(limits).await;
+    let half = format!("{}content-length: 60000\r\n\r\n{}", head("slow", b""), "x".repeat(40_000));
+    let (mut first, mut second) = (Raw::connect(&app.public).await, Raw::connect(&app.public).await);
+    first.write(&half).await;
+    second.write(&half).await;
+    // Whichever came second in the program's eyes is told to come again; the other still waits for its end.
+    let (answer, mut waiting) = tokio::select! {
+        answer = first.answer() => (answer, second),
+        answer = second.answer() => (answer, first),
+    };
+    assert_eq!((answer.status, problem(&answer).as_str()), (503, "queue-full"));
+    assert!(answer.head.contains("retry-after: "), "{answer:?}");
+    waiting.write("x".repeat(20_000)).await;
+    assert_eq!(waiting.answer().await.status, 401);
+    // What was taken has been given back.
+    assert_eq!(app.send(github("fits", "push", "y".repeat(60_000))).await.status, 200);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn no_header_section_is_large_enough_to_be_read_without_end() {
     let app = TestApp::start("[sources.github]\nprovider = \"github\"\nsecret = \"whsec_test_secret\"\n").await;
     // The documented 64 KiB hold for a single value, too.

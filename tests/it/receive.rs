@@ -229,3 +229,17 @@ async fn a_provider_of_ones_own_is_a_row_like_any_other() {
     assert_eq!(app.send(request("a-2")).await.problem(), "signature-mismatch", "the ID is signed");
     app.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_in_the_query_opens_the_source_and_is_kept_nowhere() {
+    let configuration = "[providers.acme]\nsignature = { from = \"query:token\", algorithm = \"token\" }\n\
+                         [sources.acme]\nprovider = \"acme\"\nsecret = \"token-to-be-kept-nowhere\"\n";
+    let app = TestApp::start(configuration).await;
+    let send = async |token: &str| app.send(Request::post(&format!("/hooks/acme?a=1&token={token}&b=2"), "{}")).await.status;
+    assert_eq!((send("token-to-be-kept-nowhere").await, send("token-to-be-kept-nowhere2").await), (200, 401));
+    let folder = app.finish().await;
+    for file in std::fs::read_dir(folder.path()).unwrap() {
+        let bytes = std::fs::read(file.unwrap().path()).unwrap();
+        assert!(!bytes.windows(24).any(|window| window == b"token-to-be-kept-nowhere"));
+    }
+}
