@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use metrics::{Key, Label, Level, Metadata, Recorder};
+use metrics::{Counter, Histogram, Key, Label, Level, Metadata, Recorder};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusRecorder};
 
 const METADATA: Metadata<'static> = Metadata::new("onceward", Level::INFO, None);
@@ -64,7 +64,17 @@ impl Default for Metrics {
 impl Metrics {
     /// Counts one.
     pub fn count(&self, name: &'static str, labels: &[(&'static str, &str)]) {
-        self.0.register_counter(&key(name, labels), &METADATA).increment(1);
+        self.counter(name, labels).increment(1);
+    }
+
+    /// A counter to be kept, where it is counted often.
+    pub fn counter(&self, name: &'static str, labels: &[(&'static str, &str)]) -> Counter {
+        self.0.register_counter(&key(name, labels), &METADATA)
+    }
+
+    /// A histogram to be kept, where it is recorded often.
+    pub fn histogram(&self, name: &'static str) -> Histogram {
+        self.0.register_histogram(&key(name, &[]), &METADATA)
     }
 
     /// Sets a gauge.
@@ -74,12 +84,7 @@ impl Metrics {
 
     /// Adds a duration to a histogram of seconds.
     pub fn time(&self, name: &'static str, labels: &[(&'static str, &str)], took: Duration) {
-        self.record(name, labels, took.as_secs_f64());
-    }
-
-    /// Adds a value to a histogram.
-    pub fn record(&self, name: &'static str, labels: &[(&'static str, &str)], value: f64) {
-        self.0.register_histogram(&key(name, labels), &METADATA).record(value);
+        self.0.register_histogram(&key(name, labels), &METADATA).record(took.as_secs_f64());
     }
 
     /// All of it as Prometheus text.

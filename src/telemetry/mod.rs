@@ -3,8 +3,10 @@
 mod log;
 mod metrics;
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
 
+use ::metrics::{Counter, Histogram};
 use tracing::{debug, info, warn};
 
 pub use log::{Format, init};
@@ -13,15 +15,60 @@ pub use metrics::Metrics;
 use crate::domain::{AttemptEnd, Happening, Observer, Outcome, Verdict};
 
 /// Turns happenings into log lines and metrics.
-#[derive(Default)]
 pub struct Telemetry {
     metrics: Metrics,
+    /// What is counted for each request is looked up once for each source.
+    sources: RwLock<HashMap<Arc<str>, Arc<SourceCounters>>>,
+    answers: Histogram,
+    commits: Histogram,
+    batches: Histogram,
+}
+
+/// The counters of one source's requests that were verified.
+struct SourceCounters {
+    accepted: Counter,
+    duplicate: Counter,
+    events: Counter,
+    duplicates: Counter,
+}
+
+impl SourceCounters {
+    fn new(metrics: &Metrics, source: &str) -> Self {
+        let outcome = |outcome| metrics.counter("onceward_requests_total", &[("source", source), ("outcome", outcome)]);
+        Self {
+            accepted: outcome("accepted"),
+            duplicate: outcome("duplicate"),
+            events: metrics.counter("onceward_events_total", &[("source", source)]),
+            duplicates: metrics.counter("onceward_duplicates_total", &[("source", source)]),
+        }
+    }
+}
+
+impl Default for Telemetry {
+    fn default() -> Self {
+        let metrics = Metrics::default();
+        Self {
+            sources: RwLock::default(),
+            answers: metrics.histogram("onceward_answer_seconds"),
+            commits: metrics.histogram("onceward_commit_seconds"),
+            batches: metrics.histogram("onceward_commit_events"),
+            metrics,
+        }
+    }
 }
 
 impl Telemetry {
     /// The metrics, to be shown.
     pub fn metrics(&self) -> &Metrics {
         &self.metrics
+    }
+
+    fn source(&self, name: &Arc<str>) -> Arc<SourceCounters> {
+        if let Some(counters) = self.sources.read().unwrap_or_else(PoisonError::into_inner).get(name) {
+            return Arc::clone(counters);
+        }
+        let mut sources = self.sources.write().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(sources.entry(Arc::clone(name)).or_insert_with(|| Arc::new(SourceCounters::new(&self.metrics, name))))
     }
 
     fn request(&self, source: &str, outcome: &'static str) {
@@ -65,13 +112,15 @@ impl Observer for Telemetry {
     fn happened(&self, happening: &Happening<'_>) {
         match happening {
             Happening::Accepted { event, event_type, deliveries } => {
-                self.request(&event.source, "accepted");
-                self.metrics.count("onceward_events_total", &[("source", &event.source)]);
+                let counters = self.source(&event.source);
+                counters.accepted.increment(1);
+                counters.events.increment(1);
                 debug!(source.name = &*event.source, event.id = ?event.event_id, event.r#type = ?event_type, deliveries, "accepted");
             }
             Happening::Duplicate { event } => {
-                self.request(&event.source, "duplicate");
-                self.metrics.count("onceward_duplicates_total", &[("source", &event.source)]);
+                let counters = self.source(&event.source);
+                counters.duplicate.increment(1);
+                counters.duplicates.increment(1);
                 debug!(source.name = &*event.source, event.id = ?event.event_id, "duplicate");
             }
             Happening::Handshake { source } => {
@@ -86,10 +135,10 @@ impl Observer for Telemetry {
                     true => debug!(source.name = source, code = code.as_str(), diagnosis = ?diagnosis, "refused"),
                 }
             }
-            Happening::Answered { took } => self.metrics.time("onceward_answer_seconds", &[], *took),
+            Happening::Answered { took } => self.answers.record(took.as_secs_f64()),
             Happening::Committed { operations, took } => {
-                self.metrics.time("onceward_commit_seconds", &[], *took);
-                self.metrics.record("onceward_commit_events", &[], *operations as f64);
+                self.commits.record(took.as_secs_f64());
+                self.batches.record(*operations as f64);
             }
             Happening::StoreFailed { cause } => warn!(cause, "the store failed"),
             Happening::Attempted(end) => self.attempted(end),
