@@ -4,7 +4,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use serde::ser::SerializeSeq;
 use serde::{Serialize, Serializer};
 
-/// An ordered list of header fields; names are lower case, values are raw bytes, repeated names stay repeated.
+/// A list of header fields; names are lower case, values are raw bytes, repeated names stay repeated and in their order.
 ///
 /// The encoding of each field is: name length (u16, little endian), name, value length (u32, little endian), value.
 #[derive(Clone, PartialEq, Eq, Default)]
