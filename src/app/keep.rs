@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Retention;
-use crate::domain::Clock;
-use crate::history::History;
-use crate::store::Prune;
+use crate::domain::{Clock, Timestamp};
+use crate::history::{History, StoreError};
+use crate::store::{Prune, Pruned};
 use crate::telemetry::Telemetry;
 
 /// How often histograms are folded.
@@ -18,10 +18,14 @@ const METRICS_EVERY: Duration = Duration::from_secs(5);
 const PRUNE_EVERY: Duration = Duration::from_secs(60);
 /// Rows of one transaction: small, so that no answer waits for it.
 const CHUNK: usize = 100;
-/// Transactions of one round, with a pause after each: at most 100,000 rows in a round.
-const CHUNKS: usize = 1_000;
-/// The pause.
-const PAUSE: Duration = Duration::from_millis(20);
+/// The pause after a transaction, in its own length: pruning takes a third of the writer's time at the most.
+const PAUSE_FACTOR: u32 = 2;
+/// The least pause.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(2);
+/// The pause when the store's queue is full.
+const BUSY_PAUSE: Duration = Duration::from_secs(1);
+/// How far the clock may step between two looks before it is not believed: what is forgotten too early is handled twice.
+const BELIEVABLE_STEP: Duration = Duration::from_secs(3_600);
 
 /// Keeps house.
 pub(super) struct Keeper {
@@ -34,43 +38,86 @@ pub(super) struct Keeper {
 impl Keeper {
     /// Until the program stops.
     pub(super) async fn run(self, stopping: CancellationToken) {
-        let (mut metrics, mut prune) = (interval(METRICS_EVERY), interval(PRUNE_EVERY));
-        metrics.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        prune.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        tokio::select! {
+            () = stopping.cancelled() => {}
+            () = self.fold() => {}
+            () = self.forget() => {}
+        }
+    }
+
+    async fn fold(&self) {
+        let mut ticks = interval(METRICS_EVERY);
         loop {
-            tokio::select! {
-                () = stopping.cancelled() => return,
-                _ = metrics.tick() => self.telemetry.metrics().upkeep(),
-                _ = prune.tick() => {
-                    tokio::select! {
-                        () = stopping.cancelled() => return,
-                        () = self.prune() => {}
-                    }
-                }
+            ticks.tick().await;
+            self.telemetry.metrics().upkeep();
+        }
+    }
+
+    async fn forget(&self) {
+        let mut steps = Steps { wall: self.clock.now(), steady: Instant::now() };
+        let mut ticks = interval(PRUNE_EVERY);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            let now = self.clock.now();
+            match steps.is_believable(now, Instant::now()) {
+                true => self.prune(now).await,
+                false => tracing::warn!("the clock has jumped: nothing is pruned in this round"),
             }
         }
     }
 
-    async fn prune(&self) {
-        let now = self.clock.now();
+    async fn prune(&self, now: Timestamp) {
         let prune = Prune { bodies_before: now.minus(self.retention.bodies), ids_before: now.minus(self.retention.ids), chunk: CHUNK };
-        let (mut payloads, mut events) = (0, 0);
-        for _ in 0..CHUNKS {
-            match self.history.prune(prune).await {
+        let mut total = Pruned::default();
+        loop {
+            let begun = Instant::now();
+            let pause = match self.history.prune(prune).await {
                 Ok(pruned) if pruned.nothing() => break,
                 Ok(pruned) => {
-                    payloads += pruned.payloads;
-                    events += pruned.events;
-                    tokio::time::sleep(PAUSE).await;
+                    total.payloads += pruned.payloads;
+                    total.events += pruned.events;
+                    (begun.elapsed() * PAUSE_FACTOR).max(SHORTEST_PAUSE)
                 }
-                Err(error) => {
-                    tracing::warn!(cause = %error, "cannot prune now");
-                    break;
-                }
-            }
+                Err(StoreError::QueueFull) => BUSY_PAUSE,
+                Err(StoreError::Unavailable(_)) => break,
+            };
+            tokio::time::sleep(pause).await;
         }
-        if payloads + events > 0 {
-            tracing::info!(payloads, events, "pruned");
+        if !total.nothing() {
+            tracing::info!(payloads = total.payloads, events = total.events, "pruned");
         }
+    }
+}
+
+/// The last look at both clocks.
+struct Steps {
+    wall: Timestamp,
+    steady: Instant,
+}
+
+impl Steps {
+    /// Whether the wall clock has gone forward about as much as the steady one since the last look.
+    fn is_believable(&mut self, wall: Timestamp, steady: Instant) -> bool {
+        let (wall_step, steady_step) = (wall.since(self.wall), steady.duration_since(self.steady));
+        *self = Self { wall, steady };
+        wall_step <= steady_step + BELIEVABLE_STEP
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_jumps_ahead_is_not_believed_until_it_has_gone_on_from_there() {
+        let (wall, steady) = (Timestamp::from_secs(1_000), Instant::now());
+        let mut steps = Steps { wall, steady };
+        let minute = Duration::from_secs(60);
+        assert!(steps.is_believable(wall.plus(minute), steady + minute));
+        let jumped = wall.plus(Duration::from_secs(2 * 365 * 86_400));
+        assert!(!steps.is_believable(jumped, steady + 2 * minute));
+        assert!(steps.is_believable(jumped.plus(minute), steady + 3 * minute));
+        assert!(steps.is_believable(wall, steady + 4 * minute), "back is harmless: less is old then");
     }
 }

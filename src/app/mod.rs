@@ -9,6 +9,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
+use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, Database};
@@ -50,9 +52,14 @@ pub enum StartError {
 /// Why the program ended other than by being told to.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
-    /// A listener failed.
-    #[error("a listener failed: {0}")]
-    Listener(#[from] std::io::Error),
+    /// A part ended that nobody stopped.
+    #[error("{part} ended{cause}")]
+    Ended {
+        /// Which.
+        part: &'static str,
+        /// Why, led by a colon; empty when it does not say.
+        cause: String,
+    },
     /// Something did not stop in time.
     #[error("not everything stopped within {} s", STOP_WITHIN.as_secs())]
     SlowStop,
@@ -107,6 +114,7 @@ impl App {
             clock: Arc::clone(&clock),
             access: Access::new(config.admin.token.as_ref()),
             header_timeout: config.limits.header_timeout,
+            keep_alive: config.limits.keep_alive,
         };
         let admin = http::admin(config.admin.listen, admin)?;
         let keeper = keep::Keeper { history: history.clone(), telemetry, clock, retention: config.retention };
@@ -131,40 +139,48 @@ impl App {
     /// Receives and dispatches until `shutdown`; then stops accepting, lets what is in flight end, and closes the store.
     ///
     /// # Errors
-    /// [`RunError`] when a listener fails, or when not everything stopped in time.
+    /// [`RunError`] when a part ends by itself, or when not everything stopped in time.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), RunError> {
         let stopping = CancellationToken::new();
-        let dispatch = tokio::spawn(self.dispatcher.run(stopping.clone()));
-        let keeper = tokio::spawn(self.keeper.run(stopping.clone()));
-        let (public_handle, admin_handle) = (self.public.handle(), self.admin.handle());
-        let (mut public, mut admin) = (tokio::spawn(self.public.run()), tokio::spawn(self.admin.run()));
+        let (public, admin) = (self.public.handle(), self.admin.handle());
+        let mut parts = JoinSet::new();
+        let (dispatch, keeper) = (self.dispatcher.run(stopping.clone()), self.keeper.run(stopping.clone()));
+        parts.spawn(async { ("dispatch", dispatch.map(Ok).await) });
+        parts.spawn(async { ("housekeeping", keeper.map(Ok).await) });
+        parts.spawn(async { ("the public listener", self.public.run().await) });
+        parts.spawn(async { ("the admin listener", self.admin.run().await) });
+        // No part ends before it is told to. One that does takes the others with it: a program that receives and no longer
+        // delivers, or the other way, must not look alive.
         let failed = tokio::select! {
             () = shutdown.cancelled() => None,
-            ended = &mut public => failure(ended),
-            ended = &mut admin => failure(ended),
+            Some(ended) = parts.join_next() => Some(RunError::of(ended)),
         };
         tracing::info!("stopping: no new requests, attempts in flight may end");
         self.closing.cancel();
         stopping.cancel();
         let stop = async {
-            let (dispatched, (), ()) = tokio::join!(dispatch, public_handle.stop(true), async { drop(keeper.await) });
-            if let Err(panic) = dispatched {
-                tracing::error!(cause = %panic, "dispatch ended badly");
-            }
-            admin_handle.stop(false).await;
+            tokio::join!(public.stop(true), async {
+                admin.stop(false).await;
+                while let Some(ended) = parts.join_next().await {
+                    if let Err(panic) = ended {
+                        tracing::error!(cause = %panic, "a part of the program ended badly");
+                    }
+                }
+            });
             self.store.close().await;
         };
         tokio::time::timeout(STOP_WITHIN, stop).await.map_err(|_| RunError::SlowStop)?;
-        failed.map_or(Ok(()), |error| Err(error.into()))
+        failed.map_or(Ok(()), Err)
     }
 }
 
-/// Why a listener ended that nobody stopped.
-fn failure(ended: Result<std::io::Result<()>, tokio::task::JoinError>) -> Option<std::io::Error> {
-    match ended {
-        Ok(Ok(())) => None,
-        Ok(Err(error)) => Some(error),
-        Err(panic) => Some(std::io::Error::other(panic)),
+impl RunError {
+    /// Why a part ended that nobody stopped.
+    fn of(ended: Result<(&'static str, std::io::Result<()>), JoinError>) -> Self {
+        match ended {
+            Ok((part, outcome)) => Self::Ended { part, cause: outcome.err().map_or_else(String::new, |error| format!(": {error}")) },
+            Err(panic) => Self::Ended { part: "a part of the program", cause: format!(": {panic}") },
+        }
     }
 }
 

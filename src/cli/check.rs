@@ -7,7 +7,8 @@ use clap::Args;
 use super::output;
 use super::settings::Settings;
 use crate::app;
-use crate::config::{Config, Target};
+use crate::config::{Config, Database};
+use crate::domain::print_duration;
 
 /// Check the configuration and show what it says.
 #[derive(Args)]
@@ -19,6 +20,7 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let config = arguments.settings.load()?;
     app::check(&config)?;
+    settings(&config)?;
     sources(&config)?;
     destinations(&config)?;
     for warning in config.warnings() {
@@ -26,6 +28,18 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     }
     output::line("the configuration is valid")?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn settings(config: &Config) -> std::io::Result<()> {
+    let Database::Sqlite(path) = &config.database;
+    let token = if config.admin.token.is_some() { "by token" } else { "without a token" };
+    let mut table = output::table(&["setting", "value"]);
+    table.add_row(["receives on".to_owned(), format!("{}{}", config.listen, if config.tls.is_some() { ", TLS" } else { "" })]);
+    table.add_row(["API on".to_owned(), format!("{}, {token}", config.admin.listen)]);
+    table.add_row(["database".to_owned(), path.display().to_string()]);
+    let retention = [print_duration(config.retention.bodies), print_duration(config.retention.ids)];
+    table.add_row(["retention".to_owned(), format!("bodies {}, ids {}", retention[0], retention[1])]);
+    output::line(table)
 }
 
 fn sources(config: &Config) -> std::io::Result<()> {
@@ -47,15 +61,10 @@ fn sources(config: &Config) -> std::io::Result<()> {
 fn destinations(config: &Config) -> std::io::Result<()> {
     let mut table = output::table(&["destination", "from", "types", "to"]);
     for destination in &config.destinations {
-        let Target::Url { url, .. } = &destination.target;
         let from: Vec<_> = destination.from.iter().map(ToString::to_string).collect();
-        let types = if destination.types.is_empty() { "all".to_owned() } else { format!("{} patterns", destination.types.len()) };
-        // A password in the URL is a secret.
-        let mut shown = url.clone();
-        if shown.password().is_some() {
-            let _ = shown.set_password(Some("***"));
-        }
-        table.add_row([destination.name.to_string(), from.join(", "), types, shown.to_string()]);
+        let types: Vec<_> = destination.types.iter().map(ToString::to_string).collect();
+        let types = if types.is_empty() { "all".to_owned() } else { types.join(", ") };
+        table.add_row([destination.name.to_string(), from.join(", "), types, destination.target.shown()]);
     }
     output::line(table)
 }

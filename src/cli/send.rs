@@ -35,7 +35,7 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "URL")]
     to: reqwest::Url,
     /// Sign with this secret instead of the file's own
-    #[arg(long, value_name = "SECRET", env = "ONCEWARD_SECRET", hide_env_values = true)]
+    #[arg(long, value_name = "SECRET")]
     secret: Option<String>,
     /// Send each this often
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
@@ -127,7 +127,8 @@ pub(super) fn outgoing(fixture: &Fixture, to: &reqwest::Url) -> anyhow::Result<R
     let recorded = &fixture.request;
     let mut url = to.clone();
     if matches!(url.path(), "" | "/") {
-        url.set_path(&recorded.path);
+        let own = format!("/hooks/{}", fixture.provider);
+        url.set_path(if recorded.path.starts_with("/hooks/") { &recorded.path } else { &own });
     }
     if !recorded.query.is_empty() {
         url.set_query(Some(&recorded.query));

@@ -56,7 +56,7 @@ fn announce(app: &App, config: &Config) -> std::io::Result<()> {
     let own = format!("{scheme}://{}", app.public_address());
     output::line(format!("onceward {} receives on {own}, API on http://{}", env!("CARGO_PKG_VERSION"), app.admin_address()))?;
     for source in &config.sources {
-        let url = source.url.clone().unwrap_or_else(|| format!("{own}/hooks/{}", source.name));
+        let url = source.shown_url().unwrap_or_else(|| format!("{own}/hooks/{}", source.name));
         output::line(format!("  {} ({}): {url}", source.name, source.provider.title()))?;
     }
     Ok(())

@@ -1,7 +1,6 @@
 //! Where a command's configuration comes from: a file, flags, the environment.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use clap::Args;
 
@@ -19,8 +18,8 @@ pub(super) struct FileArguments {
     pub(super) config: Option<PathBuf>,
 }
 
-/// A configuration file and what overrides it.
-#[derive(Args, Debug, Clone, Default)]
+/// A configuration file and what overrides it. Not `Debug`: the flags hold secrets.
+#[derive(Args, Clone, Default)]
 pub(super) struct Settings {
     #[command(flatten)]
     pub(super) file: FileArguments,
@@ -52,11 +51,11 @@ impl FileArguments {
         self.config.clone().or_else(|| Some(PathBuf::from(DEFAULT_FILE)).filter(|path| path.exists()))
     }
 
-    /// The provider table: the built-in one, with the rows of the named file when one is named.
-    pub(super) fn table(&self) -> Result<Arc<Table>, ConfigError> {
-        match &self.config {
-            Some(path) => Ok(load(Some(path), &Overrides::default())?.providers),
-            None => Ok(Arc::new(Table::builtin())),
+    /// The provider table: the built-in rows, and those of the file when there is one.
+    pub(super) fn table(&self) -> Result<Table, ConfigError> {
+        match self.path() {
+            Some(path) => Config::provider_table(&path, &|name| std::env::var(name).ok()),
+            None => Ok(Table::builtin()),
         }
     }
 }

@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::output;
 use super::settings::FileArguments;
 use crate::domain::SystemClock;
-use crate::fixture::{self, Expect, Fixture};
+use crate::fixture::{self, Expect};
 use crate::provider::Table;
 
 /// Judge recorded requests offline.
@@ -19,7 +19,7 @@ pub(super) struct Arguments {
     #[arg(required = true)]
     fixtures: Vec<PathBuf>,
     /// Judge with this secret instead of the file's own; repeatable
-    #[arg(long, value_name = "SECRET", env = "ONCEWARD_SECRET", hide_env_values = true)]
+    #[arg(long, value_name = "SECRET")]
     secret: Vec<String>,
     #[command(flatten)]
     file: FileArguments,
@@ -47,8 +47,8 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let table = arguments.file.table()?;
     let mut lines = Vec::new();
     for path in &arguments.fixtures {
-        for (file, fixture) in fixture::load(path)? {
-            lines.push(judge(&file, &fixture, &table, &arguments.secret)?);
+        for file in fixture::find(path)? {
+            lines.push(judge(&file, &table, &arguments.secret).unwrap_or_else(|error| Line::unreadable(&file, &error)));
         }
     }
     match arguments.json {
@@ -59,10 +59,19 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::from(u8::from(failed)))
 }
 
-fn judge(file: &Path, fixture: &Fixture, table: &Table, secrets: &[String]) -> anyhow::Result<Line> {
+impl Line {
+    /// A file that cannot be judged does not hide the others.
+    fn unreadable(file: &Path, error: &anyhow::Error) -> Self {
+        let (outcome, shown) = ("unreadable", "unreadable".to_owned());
+        let (file, diagnosis) = (file.display().to_string(), format!("{error:#}"));
+        Self { file, outcome, code: None, event_id: None, r#type: None, diagnosis, shown, as_expected: false }
+    }
+}
+
+fn judge(file: &Path, table: &Table, secrets: &[String]) -> anyhow::Result<Line> {
+    let fixture = fixture::load_file(file)?;
     let secrets: Vec<_> = secrets.iter().cloned().map(Into::into).collect();
-    let judged = fixture::judge(fixture, table, &secrets, &SystemClock)
-        .map_err(|error| anyhow::Error::new(error).context(file.display().to_string()))?;
+    let judged = fixture::judge(&fixture, table, &secrets, &SystemClock)?;
     let as_expected = match &fixture.expect {
         Some(expected) => *expected == judged.outcome,
         None => !matches!(judged.outcome, Expect::Rejected(_)),

@@ -32,6 +32,22 @@ impl fmt::Debug for Target {
     }
 }
 
+impl Target {
+    /// Where it goes, for people: without user, password, query and fragment, any of which may be a secret.
+    pub fn shown(&self) -> String {
+        match self {
+            Self::Url { url, .. } => shown(url.as_str()),
+        }
+    }
+}
+
+impl Source {
+    /// The URL that senders use, for people: without user, password, query and fragment.
+    pub fn shown_url(&self) -> Option<String> {
+        self.url.as_deref().map(shown)
+    }
+}
+
 /// The URL without user, password, query and fragment.
 fn shown(text: &str) -> String {
     let Ok(url) = Url::parse(text) else { return "…".to_owned() };

@@ -97,6 +97,8 @@ pub(super) struct Limits {
     pub(super) headers: Option<String>,
     pub(super) connections: Option<i64>,
     pub(super) queue_requests: Option<i64>,
+    pub(super) keep_alive: Option<String>,
+    pub(super) bodies: Option<String>,
     pub(super) queue_bytes: Option<String>,
     pub(super) rejections: Option<i64>,
     pub(super) rejection_bytes: Option<String>,

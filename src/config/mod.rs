@@ -96,10 +96,14 @@ pub struct Limits {
     pub header_timeout: Duration,
     /// How long the body of a request may take.
     pub body_timeout: Duration,
+    /// How long a connection without a request is kept.
+    pub keep_alive: Duration,
     /// The most bytes of a request's header fields.
     pub headers: usize,
     /// The most connections at once on the public listener.
     pub connections: usize,
+    /// The most bytes of bodies being received at once.
+    pub bodies: usize,
     /// The most requests waiting for the store.
     pub queue_requests: usize,
     /// The most bytes of bodies waiting for the store.

@@ -23,8 +23,21 @@ const MOST_PROBLEMS: usize = 100;
 /// # Errors
 /// [`ConfigError`] when the text is no TOML, because then nothing else can be said.
 pub(super) fn read(file_name: &str, text: &str, env: Env<'_>) -> Result<(File, Report), ConfigError> {
+    read_where(file_name, text, |_| true, env)
+}
+
+/// Reads one table of a text, as if nothing else stood there.
+///
+/// # Errors
+/// As [`read`].
+pub(super) fn read_table(file_name: &str, text: &str, name: &str, env: Env<'_>) -> Result<(File, Report), ConfigError> {
+    read_where(file_name, text, |key| key == name, env)
+}
+
+fn read_where(file_name: &str, text: &str, wanted: impl Fn(&str) -> bool, env: Env<'_>) -> Result<(File, Report), ConfigError> {
     let mut places = Places::new(file_name, text);
-    let mut tree = DeTable::parse(text).map_err(|error| syntax_error(&places, &error))?.into_inner();
+    let tree = DeTable::parse(text).map_err(|error| syntax_error(&places, &error))?.into_inner();
+    let mut tree: DeTable<'_> = tree.into_iter().filter(|(key, _)| wanted(key.get_ref())).collect();
     places.note_table(&tree, &mut Vec::new());
     let mut report = Report::new(places);
     expand_table(&mut tree, "", env, &mut report);

@@ -20,6 +20,11 @@ use super::{Admin, Config, ConfigError, Database, Limits, Retention, Tls};
 
 const DAY: Duration = Duration::from_secs(86_400);
 const MIB: usize = 1 << 20;
+/// How long headers, and then the body, may take to arrive.
+const ARRIVAL: Duration = Duration::from_secs(10);
+/// How long a connection without a request is kept: longer than the 60 s of common proxies, so that they close first.
+const KEEP_ALIVE: Duration = Duration::from_secs(75);
+const SHORTEST_HEADER_TIMEOUT: Duration = Duration::from_secs(1);
 const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8080);
 const ADMIN_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8081);
 const DATABASE: &str = "sqlite:onceward.db";
@@ -27,6 +32,8 @@ const DATABASE: &str = "sqlite:onceward.db";
 const MOST_BYTES: usize = 512 * MIB;
 /// The most of anything else that is counted.
 const MOST: usize = 1_000_000;
+
+pub(super) use providers::table as provider_table;
 
 /// Resolves what was read, or says everything that is wrong with it.
 pub(super) fn resolve(written: File, mut report: Report) -> Result<Config, ConfigError> {
@@ -49,7 +56,8 @@ pub(super) fn resolve(written: File, mut report: Report) -> Result<Config, Confi
         destinations,
         providers: Arc::new(providers),
     };
-    queue_holds_every_body(&config, &mut report);
+    holds_every_body(&config, "bodies", config.limits.bodies, &mut report);
+    holds_every_body(&config, "queue_bytes", config.limits.queue_bytes, &mut report);
     report.into_error().map_or(Ok(config), Err)
 }
 
@@ -139,12 +147,13 @@ fn retention(written: &file::Retention, mut keys: Keys<'_>) -> Retention {
 }
 
 fn limits(written: &file::Limits, mut keys: Keys<'_>) -> Limits {
-    let ten_seconds = Duration::from_secs(10);
     Limits {
-        header_timeout: keys.duration("header_timeout", written.header_timeout.as_deref(), ten_seconds),
-        body_timeout: keys.duration("body_timeout", written.body_timeout.as_deref(), ten_seconds),
+        header_timeout: header_timeout(written.header_timeout.as_deref(), &mut keys),
+        body_timeout: keys.duration("body_timeout", written.body_timeout.as_deref(), ARRIVAL),
+        keep_alive: keys.duration("keep_alive", written.keep_alive.as_deref(), KEEP_ALIVE),
         headers: keys.size("headers", written.headers.as_deref(), 64 << 10, MIB),
         connections: keys.count("connections", written.connections, 10_000, 1, MOST),
+        bodies: keys.size("bodies", written.bodies.as_deref(), 256 * MIB, 64 * MOST_BYTES),
         queue_requests: keys.count("queue_requests", written.queue_requests, 10_000, 1, MOST),
         queue_bytes: keys.size("queue_bytes", written.queue_bytes.as_deref(), 64 * MIB, 64 * MOST_BYTES),
         rejections: keys.count("rejections", written.rejections, 1000, 0, MOST),
@@ -152,17 +161,24 @@ fn limits(written: &file::Limits, mut keys: Keys<'_>) -> Limits {
     }
 }
 
-/// A body that the queue can never hold could never be taken.
-fn queue_holds_every_body(config: &Config, report: &mut Report) {
+/// The HTTP server counts this time from a clock that it reads every 500 ms: a shorter time could be over when it begins.
+fn header_timeout(written: Option<&str>, keys: &mut Keys<'_>) -> Duration {
+    let time = keys.duration("header_timeout", written, ARRIVAL);
+    if time < SHORTEST_HEADER_TIMEOUT {
+        keys.problem("header_timeout", "must be at least 1s");
+    }
+    time
+}
+
+/// A body that a bound can never hold could never be taken.
+fn holds_every_body(config: &Config, key: &str, bound: usize, report: &mut Report) {
     let Some(largest) = config.sources.iter().max_by_key(|source| source.max_body) else { return };
-    if largest.max_body > config.limits.queue_bytes {
-        let queue = "limits.queue_bytes".to_owned();
-        let path = if report.places.knows(&queue) { queue } else { format!("sources.{}.max_body", largest.name) };
-        let (body, queue) = (print_size(largest.max_body), print_size(config.limits.queue_bytes));
-        report.problem(
-            &path,
-            format!("source {} takes bodies of {body}, and limits.queue_bytes = \"{queue}\" holds none of that size", largest.name),
-        );
+    if largest.max_body > bound {
+        let key = format!("limits.{key}");
+        let (body, bound) = (print_size(largest.max_body), print_size(bound));
+        let message = format!("source {} takes bodies of {body}, and {key} = \"{bound}\" holds none of that size", largest.name);
+        let path = if report.places.knows(&key) { key } else { format!("sources.{}.max_body", largest.name) };
+        report.problem(&path, message);
     }
 }
 

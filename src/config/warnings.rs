@@ -30,6 +30,9 @@ impl Config {
         if !source.verify {
             warnings.push(format!("source {name}: verify = \"none\" records whatever anyone sends"));
         }
+        if source.verify && !provider.needs_secret() {
+            warnings.push(format!("source {name}: nothing proves that a request comes from {}", provider.title()));
+        }
         if let Some(window) = provider.retry_window.filter(|window| *window > self.retention.ids) {
             let (ids, window) = (print_duration(self.retention.ids), print_duration(window));
             warnings.push(format!(

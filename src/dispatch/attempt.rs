@@ -12,7 +12,9 @@ use super::backoff::Backoff;
 use super::retry;
 use crate::config::Retry;
 use crate::deliver::Destination;
-use crate::domain::{Attempt, AttemptEnd, AttemptResult, ClaimedDelivery, Clock, EventKey, FinishedAttempt, Happening, Observer, Outcome};
+use crate::domain::{
+    Attempt, AttemptEnd, AttemptResult, ClaimedDelivery, Clock, EventKey, FinishedAttempt, Happening, Observer, Outcome, Timestamp, Verdict,
+};
 use crate::store::{Outbox, StoreError};
 
 /// Makes a lane's attempts.
@@ -37,12 +39,22 @@ struct Ended {
 
 impl Worker {
     /// Attempts the delivery and commits the end. The place is free again after the attempt, because a commit waits for
-    /// others to share its sync and the destination need not wait for that.
-    pub(super) async fn work(self: Arc<Self>, delivery: ClaimedDelivery, place: OwnedSemaphorePermit, expires: Instant) {
+    /// others to share its sync and the destination need not wait for that. Returns when the delivery is due again.
+    pub(super) async fn work(
+        self: Arc<Self>,
+        delivery: ClaimedDelivery,
+        place: OwnedSemaphorePermit,
+        expires: Instant,
+    ) -> Option<Timestamp> {
         let ended = self.attempt(delivery).await;
         drop(place);
-        if self.commit(&ended.finished, expires).await {
-            self.observer.happened(&Happening::Attempted(ended.told()));
+        if !self.commit(&ended.finished, expires).await {
+            return None;
+        }
+        self.observer.happened(&Happening::Attempted(ended.told()));
+        match ended.finished.verdict {
+            Verdict::RetryAt(at) => Some(at),
+            Verdict::Delivered | Verdict::Dead => None,
         }
     }
 

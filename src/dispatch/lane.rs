@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::attempt::Worker;
 use super::backoff::Backoff;
-use crate::domain::{ClaimedDelivery, Happening, Lease};
+use crate::domain::{ClaimedDelivery, Happening, Lease, Timestamp};
 use crate::store::Claim;
 
 /// How often a lane looks though nobody woke it: other processes record into the same store.
@@ -37,7 +37,8 @@ pub(super) struct Lane {
     /// One place for each attempt in flight.
     places: Arc<Semaphore>,
     most_tasks: usize,
-    tasks: JoinSet<()>,
+    /// Each gives the time at which its delivery is due again, if it is.
+    tasks: JoinSet<Option<Timestamp>>,
     leases: HashMap<Id, Lease>,
     next_look: Instant,
     /// There while the store fails.
@@ -136,11 +137,21 @@ impl Lane {
         self.leases.insert(task.id(), lease);
     }
 
-    fn forget(&mut self, end: &Result<(Id, ()), JoinError>) {
+    /// An attempt's task is over. When its delivery is due again sooner than the lane meant to look, it looks then: the
+    /// claim before could not tell.
+    fn forget(&mut self, end: &Result<(Id, Option<Timestamp>), JoinError>) {
         match end {
-            Ok((id, ())) => self.leases.remove(id),
-            Err(error) => self.leases.remove(&error.id()),
-        };
+            Ok((id, due)) => {
+                self.leases.remove(id);
+                if let Some(due) = due.filter(|_| self.backoff.is_none()) {
+                    let wait = due.since(self.worker.clock.now()).clamp(SHORTEST_WAIT, POLL);
+                    self.next_look = self.next_look.min(Instant::now() + wait);
+                }
+            }
+            Err(error) => {
+                self.leases.remove(&error.id());
+            }
+        }
     }
 
     async fn stop(mut self, grace: Duration) {

@@ -107,6 +107,18 @@ async fn a_wake_up_delivers_without_waiting_for_the_poll() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_failed_attempt_is_made_again_when_it_is_due_and_not_at_the_next_poll() {
+    let bench = Bench::new();
+    let row = bench.outbox.add("a", bench.now());
+    let waits = [7, 1, 12].map(Duration::from_secs);
+    let parts = LaneParts { retry: Retry::Schedule(waits.to_vec()), ..lane("a", &FakeDestination::failing()) };
+    bench.run(vec![parts]);
+    let ended = bench.outbox.ended(row, DeliveryStatus::Dead).await;
+    let times: Vec<_> = ended.history.iter().map(|attempt| attempt.at.since(ended.history[0].at).as_secs()).collect();
+    assert_eq!(times, [0, 7, 8, 20]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_wake_up_during_a_claim_is_not_lost() {
     let bench = Bench::new();
     close(&bench.outbox.claim_gate);

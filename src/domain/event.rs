@@ -17,7 +17,7 @@ pub struct EventKey {
 }
 
 /// What `verify` has established about a request.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct VerifiedParts {
     /// The identity.
     pub key: EventKey,
@@ -35,7 +35,8 @@ pub struct VerifiedParts {
     pub headers: Headers,
     /// The raw body.
     pub body: Body,
-    /// SHA-256 over the content that the signature covers.
+    /// SHA-256 over the content: the raw body. Timestamps and IDs beside it are left out, so that the same content sent
+    /// again has the same digest.
     pub content_digest: [u8; 32],
     /// How it was proved, by position and never by value: `secret:1`, or `none` for a source that does not verify.
     pub verified_by: String,
@@ -69,7 +70,7 @@ impl std::ops::Deref for VerifiedEvent {
 }
 
 /// An event read back from the store, as a destination gets it.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct StoredEvent {
     /// The identity.
     pub key: EventKey,
@@ -108,7 +109,7 @@ impl Rejection {
 }
 
 /// A refused request on its way into the rejection log.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct NewRejection {
     /// The source it was sent to.
     pub source: Arc<str>,
@@ -126,4 +127,65 @@ pub struct NewRejection {
     pub body: Body,
     /// When it arrived.
     pub received_at: Timestamp,
+}
+
+/// Shows neither body nor query: what they hold is the sender's.
+impl std::fmt::Debug for VerifiedParts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("VerifiedParts")
+            .field("key", &self.key)
+            .field("event_type", &self.event_type)
+            .field("headers", &self.headers)
+            .field("size", &self.body.len())
+            .field("verified_by", &self.verified_by)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Shows neither body nor query: what they hold is the sender's.
+impl std::fmt::Debug for StoredEvent {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("StoredEvent")
+            .field("key", &self.key)
+            .field("event_type", &self.event_type)
+            .field("headers", &self.headers)
+            .field("size", &self.body.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Shows neither body nor query: what they hold is the sender's.
+impl std::fmt::Debug for NewRejection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("NewRejection")
+            .field("source", &self.source)
+            .field("rejection", &self.rejection)
+            .field("headers", &self.headers)
+            .field("size", &self.body.len())
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_shows_neither_body_nor_query_nor_header_values() {
+        let parts = VerifiedParts {
+            key: EventKey { source: "s".into(), event_id: "e".into() },
+            provider: "p".into(),
+            event_type: String::new(),
+            method: "POST".into(),
+            subpath: String::new(),
+            query: "token=hush".into(),
+            headers: [("x-a", &b"hush"[..])].into_iter().collect(),
+            body: Body::from_static(b"hush"),
+            content_digest: [0; 32],
+            verified_by: "secret:1".into(),
+            received_at: Timestamp::from_millis(0),
+        };
+        let event = VerifiedEvent::attest(parts);
+        assert!(!format!("{event:?}").contains("hush"), "{event:?}");
+    }
 }

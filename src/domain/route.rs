@@ -53,6 +53,19 @@ impl TypePattern {
     }
 }
 
+impl std::fmt::Display for TypePattern {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for (at, segment) in self.0.iter().enumerate() {
+            let dot = if at == 0 { "" } else { "." };
+            match segment {
+                Segment::Any => write!(f, "{dot}*")?,
+                Segment::Exactly(text) => write!(f, "{dot}{text}")?,
+            }
+        }
+        Ok(())
+    }
+}
+
 /// One destination's claim on events.
 #[derive(Debug, Clone)]
 pub struct Route {

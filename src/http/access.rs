@@ -10,6 +10,7 @@ use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
+use super::connections::Connections;
 use super::problem::Problem;
 use crate::domain::Code;
 
@@ -63,6 +64,8 @@ pub(super) async fn guard(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
+    let connections = request.app_data::<Data<Connections>>().cloned();
+    let _in_use = connections.as_ref().and_then(|connections| connections.using(request.request()));
     let open = matches!(request.path(), "/healthz" | "/readyz");
     let allowed = open || request.app_data::<Data<Access>>().is_some_and(|access| access.allows(&request));
     if allowed {

@@ -4,6 +4,7 @@
 mod access;
 mod api;
 mod body;
+mod connections;
 mod ops;
 mod problem;
 mod receive;

@@ -1,6 +1,7 @@
 //! Liveness, readiness and metrics.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use actix_web::http::header;
 use actix_web::web::Data;
@@ -8,10 +9,10 @@ use actix_web::{HttpRequest, HttpResponse};
 
 use super::problem::Problem;
 use super::receive::READ;
-use crate::domain::{Clock, Code};
+use crate::domain::{Backlog, Clock, Code};
 use crate::history::History;
 use crate::ingest::Ingest;
-use crate::telemetry::Telemetry;
+use crate::telemetry::{Metrics, Telemetry};
 
 /// What the operations endpoints look at.
 pub(super) struct Ops {
@@ -19,6 +20,26 @@ pub(super) struct Ops {
     pub(super) history: History,
     pub(super) telemetry: Arc<Telemetry>,
     pub(super) clock: Arc<dyn Clock>,
+    /// Destinations that have been shown with a backlog: without one, they are shown with none.
+    pub(super) backlogged: Mutex<BTreeSet<Arc<str>>>,
+}
+
+impl Ops {
+    /// The gauges of what is unfinished. A gauge keeps its value until it is set again, so a destination that has nothing
+    /// left must be set as well.
+    fn show_backlogs(&self, metrics: &Metrics, backlogs: &[Backlog]) {
+        let now = self.clock.now();
+        let mut destinations = self.backlogged.lock().unwrap_or_else(PoisonError::into_inner);
+        destinations.extend(backlogs.iter().map(|backlog| Arc::clone(&backlog.destination)));
+        for destination in &*destinations {
+            let backlog = backlogs.iter().find(|backlog| backlog.destination == *destination);
+            let pending = backlog.map_or(0, |backlog| backlog.pending);
+            let age = backlog.and_then(|backlog| backlog.oldest).map_or(0.0, |oldest| now.since(oldest).as_secs_f64());
+            let labels = [("destination", &**destination)];
+            metrics.set("onceward_pending_deliveries", &labels, pending as f64);
+            metrics.set("onceward_oldest_pending_seconds", &labels, age);
+        }
+    }
 }
 
 /// The process is alive.
@@ -42,12 +63,7 @@ pub(super) async fn metrics(ops: Data<Ops>) -> Result<HttpResponse, Problem> {
     metrics.set("onceward_database_bytes", &[], size.database as f64);
     metrics.set("onceward_wal_bytes", &[], size.wal as f64);
     metrics.set("onceward_queue_depth", &[], size.queued as f64);
-    let now = ops.clock.now();
-    for backlog in ops.history.backlog().await? {
-        let labels = [("destination", &*backlog.destination)];
-        metrics.set("onceward_pending_deliveries", &labels, backlog.pending as f64);
-        let age = backlog.oldest.map_or(0.0, |oldest| now.since(oldest).as_secs_f64());
-        metrics.set("onceward_oldest_pending_seconds", &labels, age);
-    }
+    let backlogs = ops.history.backlog().await?;
+    ops.show_backlogs(metrics, &backlogs);
     Ok(HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(metrics.render()))
 }

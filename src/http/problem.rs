@@ -80,10 +80,9 @@ impl ResponseError for Problem {
     }
 }
 
-/// The cause goes to the log where it is handled: here.
+/// The cause stays inside: the store has told it.
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
-        tracing::warn!(cause = %error, "the store failed");
         let code = match error {
             StoreError::QueueFull => Code::QueueFull,
             StoreError::Unavailable(_) => Code::StoreUnavailable,

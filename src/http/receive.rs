@@ -1,7 +1,7 @@
 //! The public listener's requests: `/hooks/{source}` and below, `/healthz`, and nothing else.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use actix_web::http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use actix_web::http::{ConnectionType, Method};
@@ -10,23 +10,33 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
+use super::body::{self, Budget};
+use super::connections::Connections;
+use super::ops;
 use super::problem::Problem;
-use super::{body, ops};
 use crate::config::Limits;
 use crate::domain::{Code, EventKey, HeaderBuilder, Headers, RawRequest, Reply};
 use crate::ingest::Recorded;
 use crate::ingest::{Answer, Ingest, Source};
 
+/// What `Retry-After` says when too much is being received.
+const BUDGET_RETRY_AFTER: Duration = Duration::from_secs(5);
+
 /// What the public listener works with.
 pub(super) struct Public {
     pub(super) ingest: Arc<Ingest>,
     pub(super) limits: Limits,
+    /// What all bodies being received may take together.
+    pub(super) budget: Budget,
+    /// The open connections.
+    pub(super) connections: Arc<Connections>,
     /// Cancelled when the program stops: connections are then closed after their answer.
     pub(super) closing: CancellationToken,
 }
 
 /// Every request to the public listener.
 pub(super) async fn entry(request: HttpRequest, payload: Payload, public: Data<Public>) -> HttpResponse {
+    let _in_use = public.connections.using(&request);
     let path = request.uri().path();
     if path == "/healthz" {
         return ops::healthz(&request);
@@ -60,7 +70,7 @@ async fn raw_request(
     source: &Source,
     public: &Public,
 ) -> Result<RawRequest, (Code, Problem)> {
-    let refuse = |code| (code, Problem::new(code));
+    let refuse = |code| (code, Problem::new(code).retry_after((code == Code::QueueFull).then_some(BUDGET_RETRY_AFTER)));
     let methods = &source.verifier.provider().methods;
     if !methods.iter().any(|method| method == request.method().as_str()) {
         return Err((Code::MethodNotAllowed, Problem::new(Code::MethodNotAllowed).allow(methods)));
@@ -69,7 +79,7 @@ async fn raw_request(
     if headers.encoded().len() > public.limits.headers {
         return Err(refuse(Code::HeadersTooLarge));
     }
-    let body = body::read(request, payload, source.max_body, public.limits.body_timeout).await.map_err(refuse)?;
+    let body = body::read(request, payload, source.max_body, public.limits.body_timeout, &public.budget).await.map_err(refuse)?;
     Ok(RawRequest {
         method: request.method().as_str().to_owned(),
         path: request.uri().path().to_owned(),

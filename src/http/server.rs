@@ -1,20 +1,23 @@
 //! Starting and stopping the listeners.
 
+use std::any::Any;
 use std::fs::File;
 use std::io::BufReader;
 use std::net::{SocketAddr, TcpListener};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use actix_web::dev::{Server, ServerHandle};
+use actix_web::dev::{Extensions, Server, ServerHandle};
 use actix_web::middleware::from_fn;
-use actix_web::web::{Data, get, resource, route};
+use actix_web::web::{Data, get, head, resource, route};
 use actix_web::{App, HttpServer};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_util::sync::CancellationToken;
 
 use super::access::{self, Access};
+use super::body::Budget;
+use super::connections::Connections;
 use super::ops::{self, Ops};
 use super::problem;
 use super::receive::{self, Public};
@@ -24,8 +27,6 @@ use crate::history::History;
 use crate::ingest::Ingest;
 use crate::telemetry::Telemetry;
 
-/// How long an idle connection is kept.
-const KEEP_ALIVE: Duration = Duration::from_secs(75);
 /// How long a TLS handshake or the wait for a client to close may take.
 const CONNECTION_STEP: Duration = Duration::from_secs(5);
 /// How long requests in flight may take to end at a shutdown.
@@ -72,12 +73,15 @@ pub struct AdminParts {
     pub access: Access,
     /// The bound on the time for a request's headers.
     pub header_timeout: Duration,
+    /// How long an idle connection is kept.
+    pub keep_alive: Duration,
 }
 
 /// A listener that has its address and waits to be run.
 pub struct Listener {
     server: Server,
     address: SocketAddr,
+    connections: Arc<Connections>,
 }
 
 impl Listener {
@@ -96,7 +100,10 @@ impl Listener {
     /// # Errors
     /// When the server itself fails.
     pub async fn run(self) -> std::io::Result<()> {
-        self.server.await
+        tokio::select! {
+            ended = self.server => ended,
+            () = self.connections.watch() => Ok(()),
+        }
     }
 }
 
@@ -106,15 +113,18 @@ impl Listener {
 /// [`ListenError`] when the address or the certificate cannot be used.
 pub fn public(address: SocketAddr, parts: PublicParts) -> Result<Listener, ListenError> {
     let limits = parts.limits;
-    let public = Data::new(Public { ingest: parts.ingest, limits, closing: parts.closing });
+    let connections = Connections::new(limits.keep_alive + limits.header_timeout);
+    let budget = Budget::new(limits.bodies);
+    let public = Data::new(Public { ingest: parts.ingest, limits, budget, connections: Arc::clone(&connections), closing: parts.closing });
     let socket = bind(address)?;
     let bound = socket.local_addr().map_err(|error| ListenError::Bind(address, error))?;
     let server = HttpServer::new(move || App::new().app_data(public.clone()).default_service(route().to(receive::entry)))
+        .on_connect(noting(&connections))
         .workers(parts.workers)
         .max_connections((limits.connections / parts.workers).max(1))
         .client_request_timeout(limits.header_timeout)
         .client_disconnect_timeout(CONNECTION_STEP)
-        .keep_alive(KEEP_ALIVE)
+        .keep_alive(limits.keep_alive)
         .shutdown_timeout(SHUTDOWN_SECONDS)
         .disable_signals();
     let listening = match parts.tls {
@@ -122,7 +132,13 @@ pub fn public(address: SocketAddr, parts: PublicParts) -> Result<Listener, Liste
         Some(tls) => server.listen_rustls_0_23(socket, tls_config(&tls)?),
     };
     let server = listening.map_err(|error| ListenError::Bind(address, error))?;
-    Ok(Listener { server: server.run(), address: bound })
+    Ok(Listener { server: server.run(), address: bound, connections })
+}
+
+/// Takes note of each connection.
+fn noting(connections: &Arc<Connections>) -> impl Fn(&dyn Any, &mut Extensions) + Send + Clone + 'static {
+    let connections = Arc::clone(connections);
+    move |stream, data| connections.opened(stream, data)
 }
 
 /// Opens the admin listener.
@@ -131,8 +147,16 @@ pub fn public(address: SocketAddr, parts: PublicParts) -> Result<Listener, Liste
 /// [`ListenError`] when the address cannot be used.
 pub fn admin(address: SocketAddr, parts: AdminParts) -> Result<Listener, ListenError> {
     let history = Data::new(parts.history.clone());
-    let ops = Data::new(Ops { ingest: parts.ingest, history: parts.history, telemetry: parts.telemetry, clock: parts.clock });
+    let ops = Data::new(Ops {
+        ingest: parts.ingest,
+        history: parts.history,
+        telemetry: parts.telemetry,
+        clock: parts.clock,
+        backlogged: Mutex::default(),
+    });
     let access = Data::new(parts.access);
+    let connections = Connections::new(parts.keep_alive + parts.header_timeout);
+    let used = Data::from(Arc::clone(&connections));
     let socket = bind(address)?;
     let bound = socket.local_addr().map_err(|error| ListenError::Bind(address, error))?;
     let server = HttpServer::new(move || {
@@ -140,22 +164,34 @@ pub fn admin(address: SocketAddr, parts: AdminParts) -> Result<Listener, ListenE
             .app_data(access.clone())
             .app_data(history.clone())
             .app_data(ops.clone())
+            .app_data(used.clone())
             .wrap(from_fn(access::guard))
             .service(resource("/healthz").to(|request: actix_web::HttpRequest| async move { ops::healthz(&request) }))
-            .service(resource("/readyz").route(get().to(ops::readyz)).default_service(problem::method_not_allowed(receive::READ)))
-            .service(resource("/metrics").route(get().to(ops::metrics)).default_service(problem::method_not_allowed(receive::READ)))
+            .service(
+                resource("/readyz")
+                    .route(get().to(ops::readyz))
+                    .route(head().to(ops::readyz))
+                    .default_service(problem::method_not_allowed(receive::READ)),
+            )
+            .service(
+                resource("/metrics")
+                    .route(get().to(ops::metrics))
+                    .route(head().to(ops::metrics))
+                    .default_service(problem::method_not_allowed(receive::READ)),
+            )
             .configure(super::api::configure)
             .default_service(route().to(problem::not_found))
     })
+    .on_connect(noting(&connections))
     .workers(1)
     .max_connections(ADMIN_CONNECTIONS)
     .client_request_timeout(parts.header_timeout)
     .client_disconnect_timeout(CONNECTION_STEP)
-    .keep_alive(KEEP_ALIVE)
+    .keep_alive(parts.keep_alive)
     .shutdown_timeout(SHUTDOWN_SECONDS)
     .disable_signals();
     let server = server.listen(socket).map_err(|error| ListenError::Bind(address, error))?;
-    Ok(Listener { server: server.run(), address: bound })
+    Ok(Listener { server: server.run(), address: bound, connections })
 }
 
 fn bind(address: SocketAddr) -> Result<TcpListener, ListenError> {

@@ -15,6 +15,8 @@ use crate::verify::Judgement;
 
 /// How long a request waits for the store before it is told to come back: below every sender's time-out that matters.
 const COMMIT_DEADLINE: Duration = Duration::from_secs(5);
+/// How long the answer to a refused request waits until the refusal is in the log.
+const REFUSAL_PATIENCE: Duration = Duration::from_millis(250);
 /// What `Retry-After` says when the store cannot take a request now.
 const STORE_RETRY_AFTER: Duration = Duration::from_secs(5);
 
@@ -81,7 +83,7 @@ impl Ingest {
     /// # Errors
     /// The reason why not.
     pub async fn ready(&self) -> Result<(), StoreError> {
-        tokio::time::timeout(COMMIT_DEADLINE, self.parts.inbox.ready()).await.unwrap_or_else(|_| Err(slow_store()))
+        tokio::time::timeout(COMMIT_DEADLINE, self.parts.inbox.ready()).await.unwrap_or_else(|_| Err(self.slow_store()))
     }
 
     /// Takes a request in: when it returns, whatever the answer claims is on disk.
@@ -104,17 +106,15 @@ impl Ingest {
         let event_type = event.event_type.clone();
         let destinations = self.parts.routes.destinations(&key.source, &event_type);
         let recording = self.parts.inbox.record(event, destinations.clone());
-        let recorded = tokio::time::timeout(COMMIT_DEADLINE, recording).await.unwrap_or_else(|_| Err(slow_store()));
-        match recorded {
+        let recorded = tokio::time::timeout(COMMIT_DEADLINE, recording).await;
+        match recorded.unwrap_or_else(|_| Err(self.slow_store())) {
             Ok(recorded) => {
                 self.committed(&key, &event_type, recorded, &destinations);
                 Answer::Event { event: key, recorded }
             }
             Err(StoreError::QueueFull) => self.turn_away(source, Code::QueueFull, Some(STORE_RETRY_AFTER)),
-            Err(error @ StoreError::Unavailable(_)) => {
-                self.tell(&Happening::StoreFailed { cause: &error.to_string() });
-                self.turn_away(source, Code::StoreUnavailable, Some(STORE_RETRY_AFTER))
-            }
+            // The store has told why, once for all who waited for the same commit.
+            Err(StoreError::Unavailable(_)) => self.turn_away(source, Code::StoreUnavailable, Some(STORE_RETRY_AFTER)),
         }
     }
 
@@ -138,22 +138,23 @@ impl Ingest {
         Answer::Refused { code, retry_after: None }
     }
 
-    /// Keeps a refused request. A refusal stands whether or not it could be kept, so trouble here is told and no more.
+    /// Keeps a refused request. A refusal stands whether or not it could be kept, and its answer does not wait for a store
+    /// that has trouble: the store has told of it, and that is all.
     async fn log_rejection(&self, source: &Source, request: RawRequest, rejection: Rejection) {
         let rejection = NewRejection {
             source: Arc::clone(&source.name),
             rejection,
             headers: source.verifier.storable(&request.headers),
+            query: source.verifier.storable_query(&request.query),
             method: request.method,
             subpath: request.subpath,
-            query: request.query,
             body: request.body,
             received_at: request.received_at,
         };
-        let logging = self.parts.inbox.refuse(rejection);
-        let logged = tokio::time::timeout(COMMIT_DEADLINE, logging).await.unwrap_or_else(|_| Err(slow_store()));
-        if let Err(error) = logged {
-            self.tell(&Happening::StoreFailed { cause: &error.to_string() });
+        let inbox = Arc::clone(&self.parts.inbox);
+        let logging = tokio::spawn(async move { inbox.refuse(rejection).await });
+        if let Ok(Ok(Err(error))) = tokio::time::timeout(REFUSAL_PATIENCE, logging).await {
+            tracing::debug!(source.name = &*source.name, cause = %error, "a refused request is not kept");
         }
     }
 
@@ -173,11 +174,13 @@ impl Ingest {
         self.tell(&Happening::Answered { took });
     }
 
+    fn slow_store(&self) -> StoreError {
+        let cause = format!("no commit within {} s", COMMIT_DEADLINE.as_secs());
+        self.tell(&Happening::StoreFailed { cause: &cause });
+        StoreError::Unavailable(cause)
+    }
+
     fn tell(&self, happening: &Happening<'_>) {
         self.parts.observer.happened(happening);
     }
-}
-
-fn slow_store() -> StoreError {
-    StoreError::Unavailable(format!("no commit within {} s", COMMIT_DEADLINE.as_secs()))
 }

@@ -26,7 +26,7 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(4);
 const IDLE_CONNECTIONS: usize = 64;
 
 /// A request to send.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Request {
     /// The method in upper case.
     pub method: String,
@@ -40,6 +40,14 @@ pub struct Request {
     pub timeout: Duration,
     /// How many bytes of the answer's body are read; the rest is dropped, and the connection with it.
     pub response_cap: usize,
+}
+
+/// Shows the host alone: user, password, query and body may be secrets.
+impl std::fmt::Debug for Request {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let host = self.url.host_str();
+        f.debug_struct("Request").field("method", &self.method).field("host", &host).field("headers", &self.headers).finish_non_exhaustive()
+    }
 }
 
 /// An answer. Its status is known, its body may not be whole.

@@ -1,168 +1,17 @@
 //! From a row as written to a [`Provider`]: every name looked up, every template read, every contradiction found.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 
 use super::locator::Locator;
+use super::model::{Algorithm, Encoding, Handshake, Items, KeyForm, Place, Provider, Signature, TimestampRule, TimestampUnit};
 use super::row::{HandshakeRow, Row, SignatureRow, TimestampRow};
 use super::template::Template;
-use crate::domain::{Reply, parse_duration, parse_size, print_duration};
+use crate::domain::{Reply, parse_duration, parse_size};
 
 /// The timestamp tolerance of a row that names none.
 const DEFAULT_TOLERANCE: Duration = Duration::from_secs(300);
-
-/// How a signature is made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Algorithm {
-    /// HMAC with SHA-1.
-    HmacSha1,
-    /// HMAC with SHA-256.
-    HmacSha256,
-    /// HMAC with SHA-384.
-    HmacSha384,
-    /// HMAC with SHA-512.
-    HmacSha512,
-    /// The secret itself is sent.
-    Token,
-    /// Nothing proves the sender.
-    None,
-}
-
-/// How signature bytes are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Encoding {
-    /// Lower-case hex.
-    Hex,
-    /// Standard base64 with padding.
-    Base64,
-    /// URL-safe base64, with or without padding.
-    Base64Url,
-}
-
-/// How the secret becomes a key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum KeyForm {
-    /// Its UTF-8 bytes.
-    Text,
-    /// Decoded from base64.
-    Base64,
-    /// Decoded from hex.
-    Hex,
-    /// Decoded from base64 behind an optional `whsec_`.
-    Whsec,
-}
-
-/// The unit of a timestamp.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TimestampUnit {
-    /// Seconds since the Unix epoch.
-    Seconds,
-    /// Milliseconds since the Unix epoch.
-    Millis,
-    /// RFC 3339 text.
-    Rfc3339,
-}
-
-/// Where the signature stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Place {
-    /// In a header, by its lower-case name.
-    Header(String),
-    /// In a query parameter.
-    Query(String),
-    /// Nowhere: nothing proves the sender.
-    Nowhere,
-}
-
-/// How a signature value splits into items.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Items {
-    /// Between items.
-    pub separator: String,
-    /// Between an item's name and its value.
-    pub pair: String,
-    /// The names of the items that are signatures.
-    pub take: Vec<String>,
-}
-
-/// The signed timestamp.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TimestampRule {
-    /// Where it is.
-    pub from: Locator,
-    /// Its unit.
-    pub unit: TimestampUnit,
-    /// How far it may be off, either way.
-    pub tolerance: Duration,
-}
-
-/// One way to sign.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Signature {
-    /// Where the signature stands.
-    pub place: Place,
-    /// How it is made.
-    pub algorithm: Algorithm,
-    /// How its bytes are written.
-    pub encoding: Encoding,
-    /// What stands before it.
-    pub prefix: String,
-    /// How the value splits, where it is a list.
-    pub items: Option<Items>,
-    /// The signed content.
-    pub signed: Template,
-    /// The signed timestamp.
-    pub timestamp: Option<TimestampRule>,
-}
-
-/// A request that wants an answer and is no event.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Handshake {
-    /// The method.
-    pub method: String,
-    /// What must stand where.
-    pub when: Vec<(Locator, String)>,
-    /// Whether it is signed like an event.
-    pub signed: bool,
-    /// The answer's status.
-    pub status: u16,
-    /// The answer's `Content-Type`.
-    pub content_type: String,
-    /// The answer's body.
-    pub body: Template,
-}
-
-/// A sender, ready to be verified.
-#[derive(Debug, Clone)]
-pub struct Provider {
-    /// The row's name.
-    pub name: Arc<str>,
-    /// The row as written, for listings.
-    pub row: Row,
-    /// The ways to sign, in order of preference.
-    pub signatures: Vec<Signature>,
-    /// How the secret becomes a key.
-    pub key_form: KeyForm,
-    /// Where the event's ID is, in order of preference; never empty.
-    pub event_id: Vec<Locator>,
-    /// Templates for the event's type, in order of preference.
-    pub event_type: Vec<Template>,
-    /// The methods that the source takes, in upper case, those of handshakes included.
-    pub methods: Vec<String>,
-    /// Requests that want an answer and are no events.
-    pub handshakes: Vec<Handshake>,
-    /// The answer to an event, where the sender wants one of its own.
-    pub answer: Option<Reply>,
-    /// The largest body in bytes, where it is more than the default.
-    pub max_body: Option<usize>,
-    /// Lower-case names of headers that carry static credentials.
-    pub credentials: Vec<String>,
-    /// How long a duplicate may come after the first, where the row says.
-    pub retry_window: Option<Duration>,
-}
 
 /// A row that cannot be used.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -190,6 +39,12 @@ impl Provider {
         if signatures.is_empty() {
             return Err(RowError::new("signature", "say how requests are signed, or algorithm = \"none\""));
         }
+        if signatures.len() > 1 && signatures.iter().any(|signature| signature.algorithm == Algorithm::None) {
+            return Err(RowError::new(
+                "signature.algorithm",
+                "\"none\" beside another signature would let anyone in who leaves that one out",
+            ));
+        }
         let handshakes = row.handshake.iter().map(handshake).collect::<Result<Vec<_>, _>>()?;
         let provider = Self {
             name: name.into(),
@@ -200,50 +55,12 @@ impl Provider {
             handshakes,
             answer: answer(&row)?,
             max_body: row.max_body.as_deref().map(parse_size).transpose().map_err(|e| RowError::new("max_body", e))?,
-            credentials: credentials(&row, &signatures),
+            credentials: credentials(&row, &signatures)?,
             retry_window: retry_window(&row)?,
             signatures,
             row,
         };
         Ok(provider)
-    }
-
-    /// The name for people.
-    pub fn title(&self) -> &str {
-        self.row.title.as_deref().unwrap_or(&self.name)
-    }
-
-    /// Whether a source of this provider needs a secret.
-    pub fn needs_secret(&self) -> bool {
-        self.signatures.iter().any(|signature| signature.algorithm != Algorithm::None)
-    }
-
-    /// One line on how requests are proved, for listings.
-    pub fn summary(&self) -> String {
-        let Some(first) = self.signatures.first() else { return String::new() };
-        let place = match &first.place {
-            Place::Header(_) => self.row.signature.0.first().and_then(|row| row.header.clone()).unwrap_or_default(),
-            Place::Query(name) => format!("query {name}"),
-            Place::Nowhere => "nothing".into(),
-        };
-        let timestamp = first.timestamp.as_ref().map(|t| format!(", within {}", print_duration(t.tolerance))).unwrap_or_default();
-        format!("{} in {place}{timestamp}", first.algorithm.as_str())
-    }
-}
-
-impl Algorithm {
-    const NAMES: &[(&str, Self)] = &[
-        ("hmac-sha1", Self::HmacSha1),
-        ("hmac-sha256", Self::HmacSha256),
-        ("hmac-sha384", Self::HmacSha384),
-        ("hmac-sha512", Self::HmacSha512),
-        ("token", Self::Token),
-        ("none", Self::None),
-    ];
-
-    /// Its name in rows.
-    pub fn as_str(self) -> &'static str {
-        Self::NAMES.iter().find(|(_, algorithm)| *algorithm == self).map_or("", |(name, _)| name)
     }
 }
 
@@ -274,16 +91,50 @@ fn signature(written: &SignatureRow, row: &Row) -> Result<Signature, RowError> {
         signed: Template::parse(signed).map_err(|e| RowError::new("signed", e))?,
         timestamp: written.timestamp.as_ref().or(row.timestamp.as_ref()).map(timestamp).transpose()?,
     };
-    if signature.signed.locators().contains(&&Locator::Timestamp) && signature.timestamp.is_none() {
-        return Err(RowError::new("signed", "{timestamp} is signed, so `timestamp` must say where it is"));
-    }
+    check_signed(&signature)?;
     Ok(signature)
+}
+
+/// What is signed must be there before the signature is checked: the body is not read as JSON until it holds.
+fn check_signed(signature: &Signature) -> Result<(), RowError> {
+    let signed = signature.signed.locators();
+    if signed.iter().any(|place| place.json_pointer().is_some()) {
+        return Err(RowError::new(
+            "signed",
+            "a JSON value cannot be signed by itself: nothing is read from the body before its signature holds",
+        ));
+    }
+    match (&signature.timestamp, signed.contains(&&Locator::Timestamp)) {
+        (None, true) => Err(RowError::new("signed", "{timestamp} is signed, so `timestamp` must say where it is")),
+        (Some(rule), true) if rule.from.json_pointer().is_some() => Err(RowError::new(
+            "timestamp.from",
+            "{timestamp} is signed, so it cannot stand in the body, which is read only once its signature holds",
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn header_name(key: &str, name: &str) -> Result<String, RowError> {
+    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    match !name.is_empty() && name.bytes().all(is_token) {
+        true => Ok(name.to_ascii_lowercase()),
+        false => Err(RowError::new(key, format!("\"{name}\" is no header name"))),
+    }
+}
+
+/// A media type as a header can carry it.
+fn content_type(key: &str, written: Option<&String>) -> Result<String, RowError> {
+    let text = written.map_or("text/plain", String::as_str);
+    match text.contains('/') && text.bytes().all(|byte| (0x20..0x7f).contains(&byte)) {
+        true => Ok(text.to_owned()),
+        false => Err(RowError::new(key, "write a media type such as text/plain")),
+    }
 }
 
 fn place(written: &SignatureRow, algorithm: Algorithm) -> Result<Place, RowError> {
     match (&written.header, &written.from, algorithm) {
         (None, None, Algorithm::None) => Ok(Place::Nowhere),
-        (Some(header), None, _) if !header.is_empty() => Ok(Place::Header(header.to_ascii_lowercase())),
+        (Some(header), None, _) if !header.is_empty() => header_name("signature.header", header).map(Place::Header),
         (None, Some(from), _) => match Locator::parse(from).map_err(|e| RowError::new("signature.from", e))? {
             Locator::Header(name) => Ok(Place::Header(name)),
             Locator::Query(name) => Ok(Place::Query(name)),
@@ -355,7 +206,7 @@ fn handshake(written: &HandshakeRow) -> Result<Handshake, RowError> {
         when: when.map_err(|e: super::LocatorError| RowError::new("handshake.when", e))?,
         signed: written.signed.unwrap_or(true),
         status: status("handshake.status", written.status)?,
-        content_type: written.content_type.clone().unwrap_or_else(|| "text/plain".into()),
+        content_type: content_type("handshake.content_type", written.content_type.as_ref())?,
         body: Template::parse(written.body.as_deref().unwrap_or_default()).map_err(|e| RowError::new("handshake.body", e))?,
     })
 }
@@ -363,7 +214,7 @@ fn handshake(written: &HandshakeRow) -> Result<Handshake, RowError> {
 fn answer(row: &Row) -> Result<Option<Reply>, RowError> {
     let Some(written) = &row.answer else { return Ok(None) };
     let body = written.body.clone().unwrap_or_default();
-    let content_type = written.content_type.clone().unwrap_or_else(|| "text/plain".into());
+    let content_type = content_type("answer.content_type", written.content_type.as_ref())?;
     let headers = if body.is_empty() { Vec::new() } else { vec![("content-type".into(), content_type)] };
     Ok(Some(Reply { status: status("answer.status", written.status)?, headers, body: Bytes::from(body) }))
 }
@@ -375,25 +226,17 @@ fn status(key: &str, written: Option<u16>) -> Result<u16, RowError> {
     }
 }
 
-fn credentials(row: &Row, signatures: &[Signature]) -> Vec<String> {
-    let mut names: Vec<String> = row.credentials.iter().map(|name| name.to_ascii_lowercase()).collect();
+fn credentials(row: &Row, signatures: &[Signature]) -> Result<Vec<String>, RowError> {
+    let mut names = row.credentials.iter().map(|name| header_name("credentials", name)).collect::<Result<Vec<_>, _>>()?;
     let tokens = signatures.iter().filter(|signature| signature.algorithm == Algorithm::Token);
     names.extend(tokens.filter_map(|signature| match &signature.place {
         Place::Header(name) => Some(name.clone()),
         _ => None,
     }));
-    names
+    Ok(names)
 }
 
 fn retry_window(row: &Row) -> Result<Option<Duration>, RowError> {
     let window = row.retry.as_ref().and_then(|retry| retry.window.as_deref());
     window.map(parse_duration).transpose().map_err(|e| RowError::new("retry.window", e))
-}
-
-/// The params that a row asks for.
-impl Provider {
-    /// Further values that the receiver must configure, with what they are.
-    pub fn params(&self) -> &BTreeMap<String, String> {
-        &self.row.params
-    }
 }

@@ -3,13 +3,15 @@
 
 mod compile;
 mod locator;
+mod model;
 mod row;
 mod secret;
 mod table;
 mod template;
 
-pub use compile::{Algorithm, Encoding, Handshake, Items, KeyForm, Place, Provider, RowError, Signature, TimestampRule, TimestampUnit};
+pub use compile::RowError;
 pub use locator::{Locator, LocatorError};
+pub use model::{Algorithm, Encoding, Handshake, Items, KeyForm, Place, Provider, Signature, TimestampRule, TimestampUnit};
 pub use row::{AnswerRow, FactsRow, HandshakeRow, RetryRow, Row, SecretRow, SignatureRow, SignatureRows, TimestampRow};
 pub use table::{Table, TableError};
 pub use template::{Part, Template, TemplateError};

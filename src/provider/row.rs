@@ -65,7 +65,7 @@ pub struct Row {
 pub struct SignatureRow {
     /// The header that carries it.
     pub header: Option<String>,
-    /// Another place than a header: `query:token`, `json:/token`, `form:token`.
+    /// Another place than a header: `query:token`.
     pub from: Option<String>,
     /// `hmac-sha256` when left out; `hmac-sha1`, `hmac-sha384`, `hmac-sha512`, `token`, `none`.
     pub algorithm: Option<String>,

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::compile::{Provider, RowError};
+use super::compile::RowError;
+use super::model::Provider;
 use super::row::Row;
 
 const BUILTIN: &str = include_str!("builtin.toml");
@@ -100,6 +101,12 @@ mod tests {
             ("[a]\nsignature = { header = \"X\" }\nevent_id = [\"cookie:x\"]", "event_id"),
             ("[a]\nsignature = { header = \"X\", hedaer = \"Y\" }", "hedaer"),
             ("[a]\nsignature = []", "signature"),
+            ("[a]\nsignature = [{ header = \"X\" }, { algorithm = \"none\" }]", "let anyone in"),
+            ("[a]\nsignature = { header = \"X Y\" }", "no header name"),
+            ("[a]\nsignature = { header = \"X\" }\nsigned = \"{json:/a}\"", "cannot be signed by itself"),
+            ("[a]\nsignature = { header = \"X\" }\nsigned = \"{timestamp}\"\ntimestamp = { from = \"json:/t\" }", "timestamp.from"),
+            ("[a]\nsignature = { header = \"X\" }\nanswer = { content_type = \"a\\nb\" }", "answer.content_type"),
+            ("[a]\nsignature = { header = \"X\" }\ncredentials = [\"a b\"]", "credentials"),
         ];
         for (text, expected) in cases {
             assert!(error(text).contains(expected), "{text}\n{}", error(text));

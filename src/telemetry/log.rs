@@ -2,8 +2,9 @@
 
 use tracing_subscriber::EnvFilter;
 
-/// Our own lines, and only the trouble of what we are built on.
-const DEFAULT_FILTER: &str = "info,actix_server=warn";
+/// Our own lines, and of what we are built on only its trouble; not what the HTTP parser says of each malformed request, of
+/// which anyone can send as many as they like.
+const DEFAULT_FILTER: &str = "info,actix_server=warn,actix_http=off";
 
 /// The form of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

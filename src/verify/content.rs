@@ -47,6 +47,12 @@ impl<'a> Scope<'a> {
         }
     }
 
+    /// Whether the document is a field of a form that has other fields too.
+    pub(super) fn has_fields_beside_document(&self) -> bool {
+        let in_a_form = self.setup.provider.row.json_field.is_some() && form::is_form(self.request);
+        in_a_form && form::fields(&self.request.body) != 1
+    }
+
     /// The bytes at a place; `None` where there is nothing.
     pub(super) fn bytes(&self, place: &Locator) -> Option<Cow<'a, [u8]>> {
         match place {

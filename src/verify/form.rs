@@ -17,6 +17,11 @@ pub(super) fn field(form: &[u8], name: &str) -> Option<String> {
     form_urlencoded::parse(form).take(MAX_FIELDS).find(|(field, _)| field == name).map(|(_, value)| value.into_owned())
 }
 
+/// How many fields there are.
+pub(super) fn fields(form: &[u8]) -> usize {
+    form_urlencoded::parse(form).take(MAX_FIELDS).count()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -7,8 +7,9 @@ use sha2::{Digest, Sha256};
 
 use super::Verifier;
 use super::content::Scope;
+use super::prove::Proof;
 use crate::domain::{Code, EventKey, Rejection, Reply, VerifiedEvent, VerifiedParts};
-use crate::provider::{Handshake, Locator, Provider};
+use crate::provider::{Handshake, Locator, Provider, Signature};
 
 /// The longest event ID, in bytes.
 const MAX_EVENT_ID: usize = 1_024;
@@ -35,27 +36,35 @@ pub(super) fn takes_events_by(provider: &Provider, method: &str) -> bool {
     }
 }
 
+/// Where the ID of a request that this signature proves may be. Where the row says that the ID is signed, a header counts
+/// only if this very signature covers it: a sender with two sets of headers signs one of them.
+pub(super) fn trusted_ids(provider: &Provider, signature: &Signature) -> Vec<Locator> {
+    let signed = signature.signed.locators();
+    let is_trusted = |place: &&Locator| !(provider.row.event_id_signed && matches!(place, Locator::Header(_))) || signed.contains(place);
+    provider.event_id.iter().filter(is_trusted).cloned().collect()
+}
+
 /// The event that a proved request brings.
-pub(super) fn event(verifier: &Verifier, scope: &Scope<'_>, verified_by: String) -> Result<VerifiedEvent, Rejection> {
+pub(super) fn event(verifier: &Verifier, scope: &Scope<'_>, proof: Proof<'_>) -> Result<VerifiedEvent, Rejection> {
     let (request, provider) = (scope.request, verifier.provider());
-    let event_id = event_id(provider, scope)?;
+    let event_id = event_id(proof.event_id, scope)?;
     Ok(VerifiedEvent::attest(VerifiedParts {
         key: EventKey { source: verifier.source.clone(), event_id: event_id.into() },
         provider: provider.name.clone(),
         event_type: event_type(provider, scope),
         method: request.method.clone(),
         subpath: request.subpath.clone(),
-        query: request.query.clone(),
+        query: verifier.storable_query(&request.query),
         headers: verifier.storable(&request.headers),
         body: request.body.clone(),
         content_digest: Sha256::digest(&request.body).into(),
-        verified_by,
+        verified_by: proof.verified_by,
         received_at: request.received_at,
     }))
 }
 
-fn event_id<'a>(provider: &Provider, scope: &Scope<'a>) -> Result<Cow<'a, str>, Rejection> {
-    for place in &provider.event_id {
+fn event_id<'a>(places: &[Locator], scope: &Scope<'a>) -> Result<Cow<'a, str>, Rejection> {
+    for place in places {
         if let Locator::Header(name) = place
             && scope.request.headers.all(name).nth(1).is_some()
         {
@@ -67,13 +76,12 @@ fn event_id<'a>(provider: &Provider, scope: &Scope<'a>) -> Result<Cow<'a, str>, 
         }
         return Ok(id);
     }
-    let places: Vec<_> = provider.event_id.iter().map(ToString::to_string).collect();
-    let places = places.join(", ");
+    let names = places.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     match &scope.json_error {
-        Some(error) if provider.event_id.iter().any(|place| place.json_pointer().is_some()) => {
-            Err(Rejection::new(Code::BodyUnreadable, format!("the event's ID is in the {places}, and the body is not JSON: {error}")))
+        Some(error) if places.iter().any(|place| place.json_pointer().is_some()) => {
+            Err(Rejection::new(Code::BodyUnreadable, format!("the event's ID is in the {names}, and the body is not JSON: {error}")))
         }
-        _ => Err(Rejection::new(Code::EventIdMissing, format!("there is no ID in the {places}"))),
+        _ => Err(Rejection::new(Code::EventIdMissing, format!("there is no ID in the {names}"))),
     }
 }
 

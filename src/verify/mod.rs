@@ -22,7 +22,7 @@ pub use key::KeyError;
 pub use sign::SignError;
 
 use crate::domain::{Code, Headers, RawRequest, Rejection, Reply, Timestamp, VerifiedEvent};
-use crate::provider::{Handshake, Provider, Signature};
+use crate::provider::{Algorithm, Handshake, Locator, Place, Provider, Signature};
 use content::Scope;
 use json::PointerSet;
 use key::Key;
@@ -75,6 +75,8 @@ pub struct Verifier {
 struct Scheme {
     signature: Signature,
     keys: Vec<Key>,
+    /// Where the ID of a request that is proved this way may be.
+    event_id: Vec<Locator>,
 }
 
 impl Verifier {
@@ -89,7 +91,7 @@ impl Verifier {
             .iter()
             .map(|signature| {
                 let keys = Key::all(&setup.secrets, provider.key_form, signature.algorithm)?;
-                Ok(Scheme { signature: signature.clone(), keys })
+                Ok(Scheme { signature: signature.clone(), keys, event_id: identify::trusted_ids(provider, signature) })
             })
             .collect::<Result<_, _>>()?;
         let pointers = PointerSet::new(identify::json_pointers(provider));
@@ -121,7 +123,19 @@ impl Verifier {
         if !identify::takes_events_by(self.provider(), &request.method) {
             return Err(Rejection::new(Code::MethodNotAllowed, format!("{} is for handshakes only", request.method)));
         }
-        identify::event(self, &scope, proof.verified_by).map(Judgement::Event)
+        identify::event(self, &scope, proof).map(Judgement::Event)
+    }
+
+    /// The query that may be stored and forwarded: without the parameters that carry static credentials.
+    pub fn storable_query(&self, query: &str) -> String {
+        let tokens = self.provider().signatures.iter().filter(|signature| signature.algorithm == Algorithm::Token);
+        let names: Vec<_> =
+            tokens.filter_map(|signature| if let Place::Query(name) = &signature.place { Some(name.as_str()) } else { None }).collect();
+        if names.is_empty() {
+            return query.to_owned();
+        }
+        let is_token = |pair: &str| names.contains(&pair.split('=').next().unwrap_or_default());
+        query.split('&').filter(|pair| !is_token(pair)).collect::<Vec<_>>().join("&")
     }
 
     /// The header fields that may be stored and forwarded: no hop-by-hop ones, no static credentials.
@@ -129,8 +143,8 @@ impl Verifier {
         headers::storable(headers, &self.setup.provider.credentials)
     }
 
-    fn prove(&self, scope: &mut Scope<'_>) -> Result<Proof, Rejection> {
-        if self.setup.verify { prove::prove(&self.schemes, scope) } else { Ok(Proof::unverified()) }
+    fn prove<'a>(&'a self, scope: &mut Scope<'a>) -> Result<Proof<'a>, Rejection> {
+        if self.setup.verify { prove::prove(&self.schemes, scope) } else { Ok(Proof::unverified(&self.provider().event_id)) }
     }
 
     fn handshake(&self, scope: &Scope<'_>, signed: bool) -> Result<Option<Reply>, Rejection> {

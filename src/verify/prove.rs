@@ -10,37 +10,40 @@ use crate::domain::{Code, Rejection};
 use crate::provider::{Algorithm, Locator, Part, Place, Signature, TimestampRule};
 
 /// What was proved.
-pub(super) struct Proof {
+pub(super) struct Proof<'a> {
     /// By which secret, as its position.
     pub(super) verified_by: String,
     /// The timestamp rule of the signature that held.
-    pub(super) timestamp: Option<TimestampRule>,
+    pub(super) timestamp: Option<&'a TimestampRule>,
+    /// Where the event's ID may be.
+    pub(super) event_id: &'a [Locator],
 }
 
-impl Proof {
-    /// For a source that takes everything.
-    pub(super) fn unverified() -> Self {
-        Self { verified_by: "none".into(), timestamp: None }
+impl<'a> Proof<'a> {
+    /// For what is taken as it comes.
+    pub(super) fn unverified(event_id: &'a [Locator]) -> Self {
+        Self { verified_by: "none".into(), timestamp: None, event_id }
     }
 }
 
 /// Proves a request by the first way to sign whose place is filled; there is no falling back from it.
-pub(super) fn prove(schemes: &[Scheme], scope: &mut Scope<'_>) -> Result<Proof, Rejection> {
+pub(super) fn prove<'a>(schemes: &'a [Scheme], scope: &mut Scope<'a>) -> Result<Proof<'a>, Rejection> {
     let Some((scheme, value)) = schemes.iter().find_map(|scheme| found(&scheme.signature, scope).map(|value| (scheme, value))) else {
         let places: Vec<_> = schemes.iter().map(|scheme| place_name(&scheme.signature.place)).collect();
         return Err(Rejection::new(Code::SignatureMissing, format!("there is no {}", places.join(" and no "))));
     };
     let signature = &scheme.signature;
     if signature.algorithm == Algorithm::None {
-        return Ok(Proof::unverified());
+        return Ok(Proof::unverified(&scheme.event_id));
     }
     refuse_repeated(signature, scope)?;
+    refuse_unsigned_fields(signature, scope)?;
     let value = value.and_then(|bytes| std::str::from_utf8(bytes).ok()).ok_or_else(|| malformed(signature, "it is not text"))?;
     let position = match signature.algorithm {
         Algorithm::Token => match_token(scheme, value)?,
         _ => match_mac(scheme, value, scope)?,
     };
-    Ok(Proof { verified_by: format!("secret:{}", position + 1), timestamp: signature.timestamp.clone() })
+    Ok(Proof { verified_by: format!("secret:{}", position + 1), timestamp: signature.timestamp.as_ref(), event_id: &scheme.event_id })
 }
 
 /// The raw value where a signature should stand: outer `None` when the place is empty.
@@ -83,6 +86,15 @@ fn refuse_repeated(signature: &Signature, scope: &Scope<'_>) -> Result<(), Rejec
     match own.into_iter().chain(signed).find(|name| scope.request.headers.all(name).nth(1).is_some()) {
         Some(name) => Err(Rejection::new(Code::SignatureMalformed, format!("the header {name} came more than once"))),
         None => Ok(()),
+    }
+}
+
+/// Where one field of a form is all that is signed, no other may stand beside it: a second of the same name would be
+/// unsigned, and might be the one that the application reads.
+fn refuse_unsigned_fields(signature: &Signature, scope: &Scope<'_>) -> Result<(), Rejection> {
+    match signature.signed.locators().contains(&&Locator::Document) && scope.has_fields_beside_document() {
+        true => Err(malformed(signature, "only one field of the form is signed, and there are others beside it")),
+        false => Ok(()),
     }
 }
 

@@ -122,7 +122,8 @@ async fn verify_judges_offline_and_fails_when_one_is_not_as_expected() {
     let other = ["verify", &fixture("stripe/invoice-paid.http"), "--secret", "whsec_hunter2"];
     onceward(folder.path(), &other).await.ended(1).says(&["signature-mismatch"]);
     std::fs::write(folder.path().join("broken.http"), "# provider: stripe\nnot a request\n").unwrap();
-    onceward(folder.path(), &["verify", "broken.http"]).await.ended(1).complains(&["broken.http"]);
+    let files = ["verify", "broken.http", &fixture("github/push.http")];
+    onceward(folder.path(), &files).await.ended(1).says(&["unreadable", "line 2", "2 judged, 1 not as expected"]);
     onceward(folder.path(), &["verify", "absent.http"]).await.ended(1).complains(&["absent.http"]);
 }
 

@@ -2,12 +2,20 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod api;
 #[path = "../architecture.rs"]
 mod architecture;
 mod cli;
+mod content;
 mod dedupe;
+mod delivery;
 mod durability;
 mod fixtures;
+mod forward;
+mod limits;
+mod lists;
+mod metrics;
+mod receive;
 mod recovery;
 mod shutdown;
 mod startup;

@@ -7,7 +7,7 @@ use crate::config::report::Report;
 use crate::provider::{Provider, Row, Table};
 
 /// The built-in table with the file's rows added.
-pub(super) fn table(rows: BTreeMap<String, Row>, report: &mut Report) -> Table {
+pub(in crate::config) fn table(rows: BTreeMap<String, Row>, report: &mut Report) -> Table {
     let mut table = Table::builtin();
     for (name, row) in super::in_order("providers", rows, report) {
         let mut keys = report.table("providers");

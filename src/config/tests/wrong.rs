@@ -53,6 +53,7 @@ const WRONG_TOP: &[Wrong] = &[
     ("[retention]\nbodies = \"2d\"\nids = \"1d\"", 3, "retention.ids", "at least bodies = \"2d\""),
     ("[retention]\nbodies = \"500d\"", 2, "retention.bodies", "ids = \"400d\" must be at least"),
     ("[limits]\nbody_timeout = \"0s\"", 2, "limits.body_timeout", "must be more than zero"),
+    ("[limits]\nheader_timeout = \"999ms\"", 2, "limits.header_timeout", "must be at least 1s"),
     ("[limits]\nheaders = \"64\"", 2, "limits.headers", "not a size"),
     ("[limits]\nheaders = \"1GiB\"", 2, "limits.headers", "must be 1B to 1MiB"),
     ("[limits]\nrejections = -1", 2, "limits.rejections", "must be 0 to 1000000"),

@@ -77,7 +77,7 @@ async fn tail_prints_what_arrives_later_and_ends_at_an_interrupt() {
     assert!(line["event_id"].as_str().unwrap().starts_with("evt_later_"), "{line}");
     assert_eq!(line["type"], "invoice.paid");
     let pid = tail.id().unwrap().to_string();
-    assert!(tokio::process::Command::new("kill").args(["-s", "INT", &pid]).status().await.unwrap().success());
+    assert!(tokio::process::Command::new("sh").args(["-c", "kill -s INT \"$0\"", &pid]).status().await.unwrap().success());
     while lines.next_line().await.unwrap().is_some() {}
     assert_eq!(tail.wait().await.unwrap().code(), Some(0));
     assert_eq!(process.terminate().await, Some(0));

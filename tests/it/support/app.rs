@@ -93,6 +93,11 @@ impl TestApp {
         Answer::of(self.client.get(format!("{}{path}", self.admin)).send().await.unwrap()).await
     }
 
+    /// Asks the admin listener anything.
+    pub(crate) async fn ask(&self, request: Request) -> Answer {
+        Answer::of(request.build(&self.client, &self.admin).send().await.unwrap()).await
+    }
+
     /// Asks the API for JSON, which must be there.
     pub(crate) async fn json(&self, path: &str) -> Value {
         let answer = self.get(path).await;

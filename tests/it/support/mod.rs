@@ -4,11 +4,13 @@
 pub(crate) mod app;
 pub(crate) mod command;
 pub(crate) mod process;
+pub(crate) mod raw;
 pub(crate) mod receiver;
 pub(crate) mod signed;
 
-pub(crate) use app::TestApp;
+pub(crate) use app::{Answer, TestApp};
 pub(crate) use process::Process;
+pub(crate) use raw::Raw;
 pub(crate) use receiver::{Behaviour, Receiver};
 pub(crate) use signed::{Request, github, stripe, stripe_body};
 

@@ -112,7 +112,7 @@ impl Process {
 
     /// Sends it a signal.
     pub(crate) async fn signal(&self, name: &str) {
-        let sent = Command::new("kill").args(["-s", name, &self.pid()]).status().await.unwrap();
+        let sent = Command::new("sh").args(["-c", "kill -s \"$0\" \"$1\"", name, &self.pid()]).status().await.unwrap();
         assert!(sent.success());
     }
 

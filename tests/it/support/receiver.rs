@@ -15,6 +15,8 @@ pub(crate) enum Behaviour {
     Status(u16),
     /// Answer with this status and a `Retry-After`.
     RetryAfter(u16, String),
+    /// Answer with this status and a `Location`.
+    Redirect(u16, String),
     /// Never answer.
     Hang,
 }
@@ -106,6 +108,7 @@ async fn receive(request: HttpRequest, body: Bytes, state: Data<State>) -> HttpR
     match behaviour {
         Behaviour::Status(status) => build(status).body("noted"),
         Behaviour::RetryAfter(status, when) => build(status).insert_header(("retry-after", when)).finish(),
+        Behaviour::Redirect(status, location) => build(status).insert_header(("location", location)).finish(),
         Behaviour::Hang => pending().await,
     }
 }

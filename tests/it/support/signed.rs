@@ -20,6 +20,18 @@ impl Request {
         Self { method: reqwest::Method::POST, path: path.into(), headers: Vec::new(), body: body.into() }
     }
 
+    /// By another method.
+    pub(crate) fn method(mut self, method: &str) -> Self {
+        self.method = method.parse().unwrap();
+        self
+    }
+
+    /// To another path, which no signature here covers.
+    pub(crate) fn to(mut self, path: &str) -> Self {
+        path.clone_into(&mut self.path);
+        self
+    }
+
     /// With another field.
     pub(crate) fn header(mut self, name: &str, value: impl Into<String>) -> Self {
         self.headers.push((name.to_owned(), value.into()));
@@ -38,7 +50,8 @@ impl Request {
     }
 }
 
-fn now() -> i64 {
+/// The second that signatures are made for.
+pub(crate) fn now() -> i64 {
     use onceward::domain::Clock as _;
     onceward::domain::SystemClock.now().as_secs()
 }
@@ -76,5 +89,15 @@ pub(crate) fn github(id: &str, event: &str, body: impl Into<Vec<u8>>) -> Request
         .header("x-hub-signature-256", format!("sha256={signature}"))
         .header("x-github-delivery", id)
         .header("x-github-event", event)
+        .header("content-type", "application/json")
+}
+
+/// A Slack request of this body, to the source `slack`, signed for now.
+pub(crate) fn slack(body: impl Into<Vec<u8>>) -> Request {
+    let (body, at) = (body.into(), now().to_string());
+    let signature = hmac_hex(SECRET, &[b"v0:", at.as_bytes(), b":", &body]);
+    Request::post("/hooks/slack", body)
+        .header("x-slack-request-timestamp", at)
+        .header("x-slack-signature", format!("v0={signature}"))
         .header("content-type", "application/json")
 }

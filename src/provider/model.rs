@@ -1,0 +1,205 @@
+//! A sender, ready to be verified: what a row comes to once it is read.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::locator::Locator;
+use super::row::Row;
+use super::template::Template;
+use crate::domain::{Reply, print_duration};
+
+/// How a signature is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Algorithm {
+    /// HMAC with SHA-1.
+    HmacSha1,
+    /// HMAC with SHA-256.
+    HmacSha256,
+    /// HMAC with SHA-384.
+    HmacSha384,
+    /// HMAC with SHA-512.
+    HmacSha512,
+    /// The secret itself is sent.
+    Token,
+    /// Nothing proves the sender.
+    None,
+}
+
+/// How signature bytes are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Encoding {
+    /// Lower-case hex.
+    Hex,
+    /// Standard base64 with padding.
+    Base64,
+    /// URL-safe base64, with or without padding.
+    Base64Url,
+}
+
+/// How the secret becomes a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyForm {
+    /// Its UTF-8 bytes.
+    Text,
+    /// Decoded from base64.
+    Base64,
+    /// Decoded from hex.
+    Hex,
+    /// Decoded from base64 behind an optional `whsec_`.
+    Whsec,
+}
+
+/// The unit of a timestamp.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TimestampUnit {
+    /// Seconds since the Unix epoch.
+    Seconds,
+    /// Milliseconds since the Unix epoch.
+    Millis,
+    /// RFC 3339 text.
+    Rfc3339,
+}
+
+/// Where the signature stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// In a header, by its lower-case name.
+    Header(String),
+    /// In a query parameter.
+    Query(String),
+    /// Nowhere: nothing proves the sender.
+    Nowhere,
+}
+
+/// How a signature value splits into items.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Items {
+    /// Between items.
+    pub separator: String,
+    /// Between an item's name and its value.
+    pub pair: String,
+    /// The names of the items that are signatures.
+    pub take: Vec<String>,
+}
+
+/// The signed timestamp.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TimestampRule {
+    /// Where it is.
+    pub from: Locator,
+    /// Its unit.
+    pub unit: TimestampUnit,
+    /// How far it may be off, either way.
+    pub tolerance: Duration,
+}
+
+/// One way to sign.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Signature {
+    /// Where the signature stands.
+    pub place: Place,
+    /// How it is made.
+    pub algorithm: Algorithm,
+    /// How its bytes are written.
+    pub encoding: Encoding,
+    /// What stands before it.
+    pub prefix: String,
+    /// How the value splits, where it is a list.
+    pub items: Option<Items>,
+    /// The signed content.
+    pub signed: Template,
+    /// The signed timestamp.
+    pub timestamp: Option<TimestampRule>,
+}
+
+/// A request that wants an answer and is no event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Handshake {
+    /// The method.
+    pub method: String,
+    /// What must stand where.
+    pub when: Vec<(Locator, String)>,
+    /// Whether it is signed like an event.
+    pub signed: bool,
+    /// The answer's status.
+    pub status: u16,
+    /// The answer's `Content-Type`.
+    pub content_type: String,
+    /// The answer's body.
+    pub body: Template,
+}
+
+/// A sender, ready to be verified.
+#[derive(Debug, Clone)]
+pub struct Provider {
+    /// The row's name.
+    pub name: Arc<str>,
+    /// The row as written, for listings.
+    pub row: Row,
+    /// The ways to sign, in order of preference.
+    pub signatures: Vec<Signature>,
+    /// How the secret becomes a key.
+    pub key_form: KeyForm,
+    /// Where the event's ID is, in order of preference; never empty.
+    pub event_id: Vec<Locator>,
+    /// Templates for the event's type, in order of preference.
+    pub event_type: Vec<Template>,
+    /// The methods that the source takes, in upper case, those of handshakes included.
+    pub methods: Vec<String>,
+    /// Requests that want an answer and are no events.
+    pub handshakes: Vec<Handshake>,
+    /// The answer to an event, where the sender wants one of its own.
+    pub answer: Option<Reply>,
+    /// The largest body in bytes, where it is more than the default.
+    pub max_body: Option<usize>,
+    /// Lower-case names of headers that carry static credentials.
+    pub credentials: Vec<String>,
+    /// How long a duplicate may come after the first, where the row says.
+    pub retry_window: Option<Duration>,
+}
+
+impl Provider {
+    /// The name for people.
+    pub fn title(&self) -> &str {
+        self.row.title.as_deref().unwrap_or(&self.name)
+    }
+
+    /// Whether a source of this provider needs a secret.
+    pub fn needs_secret(&self) -> bool {
+        self.signatures.iter().any(|signature| signature.algorithm != Algorithm::None)
+    }
+
+    /// One line on how requests are proved, for listings.
+    pub fn summary(&self) -> String {
+        let Some(first) = self.signatures.first() else { return String::new() };
+        let place = match &first.place {
+            Place::Header(_) => self.row.signature.0.first().and_then(|row| row.header.clone()).unwrap_or_default(),
+            Place::Query(name) => format!("query {name}"),
+            Place::Nowhere => "nothing".into(),
+        };
+        let timestamp = first.timestamp.as_ref().map(|t| format!(", within {}", print_duration(t.tolerance))).unwrap_or_default();
+        format!("{} in {place}{timestamp}", first.algorithm.as_str())
+    }
+
+    /// Further values that the receiver must configure, with what they are.
+    pub fn params(&self) -> &BTreeMap<String, String> {
+        &self.row.params
+    }
+}
+
+impl Algorithm {
+    pub(super) const NAMES: &[(&str, Self)] = &[
+        ("hmac-sha1", Self::HmacSha1),
+        ("hmac-sha256", Self::HmacSha256),
+        ("hmac-sha384", Self::HmacSha384),
+        ("hmac-sha512", Self::HmacSha512),
+        ("token", Self::Token),
+        ("none", Self::None),
+    ];
+
+    /// Its name in rows.
+    pub fn as_str(self) -> &'static str {
+        Self::NAMES.iter().find(|(_, algorithm)| *algorithm == self).map_or("", |(name, _)| name)
+    }
+}
