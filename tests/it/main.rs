@@ -12,6 +12,7 @@ mod delivery;
 mod durability;
 mod fixtures;
 mod forward;
+mod guarantees;
 mod limits;
 mod lists;
 mod metrics;
