@@ -102,7 +102,10 @@ fn match_token(scheme: &Scheme, value: &str) -> Result<usize, Rejection> {
     let signature = &scheme.signature;
     let token = value.strip_prefix(&signature.prefix).ok_or_else(|| malformed(signature, "its prefix is missing"))?;
     let position = scheme.keys.iter().position(|key| key.is_token(token.as_bytes()));
-    position.ok_or_else(|| mismatch(scheme, "token"))
+    position.ok_or_else(|| {
+        let place = place_name(&signature.place);
+        Rejection::new(Code::SignatureMismatch, format!("the token in {place} is not {}", secrets(scheme)))
+    })
 }
 
 fn match_mac<'a>(scheme: &Scheme, value: &'a str, scope: &mut Scope<'a>) -> Result<usize, Rejection> {
@@ -118,19 +121,16 @@ fn match_mac<'a>(scheme: &Scheme, value: &'a str, scope: &mut Scope<'a>) -> Resu
             return Ok(position);
         }
     }
-    Err(mismatch(scheme, "signature"))
+    let (place, secrets) = (place_name(&signature.place), secrets(scheme));
+    let diagnosis = format!("the signature in {place} was not made with {secrets}, or the request was changed on its way");
+    Err(Rejection::new(Code::SignatureMismatch, diagnosis))
 }
 
-fn mismatch(scheme: &Scheme, what: &str) -> Rejection {
-    let place = place_name(&scheme.signature.place);
-    let secrets = match scheme.keys.len() {
+fn secrets(scheme: &Scheme) -> String {
+    match scheme.keys.len() {
         1 => "the secret of this source".to_owned(),
         many => format!("any of the {many} secrets of this source"),
-    };
-    Rejection::new(
-        Code::SignatureMismatch,
-        format!("the {what} in {place} was not made with {secrets}, or the request was changed on its way"),
-    )
+    }
 }
 
 /// Takes the timestamp out of the signature's items or a header, where it is signed from there.
