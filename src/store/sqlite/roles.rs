@@ -41,7 +41,7 @@ impl Inbox for SqliteStore {
 #[async_trait]
 impl Outbox for SqliteStore {
     async fn claim(&self, destination: &Arc<str>, limit: usize, now: Timestamp, lease: Duration) -> Result<Claim, StoreError> {
-        self.write(ClaimDue { destination: Arc::clone(destination), limit, now, lease }).await
+        self.write(ClaimDue::new(Arc::clone(destination), limit, now, lease)).await
     }
 
     async fn finish(&self, attempt: FinishedAttempt) -> Result<bool, StoreError> {

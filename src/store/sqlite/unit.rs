@@ -12,8 +12,8 @@ use super::queue::Priority;
 use super::rejections;
 use super::span::{Kind, Spans};
 
-/// Something to do in a write transaction. May run more than once, when a batch is rolled back and its operations are
-/// tried one by one: it must not use itself up.
+/// Something to do in a write transaction. May run more than once, when a batch is rolled back and its halves are
+/// tried apart: it must not use itself up.
 pub(super) trait Operation: Send + 'static {
     /// What the caller gets.
     type Output: Send + 'static;
