@@ -116,7 +116,7 @@ impl ClaimDue {
 
     fn take(&self, unit: &Unit<'_>, due: &Due, event: StoredEvent) -> Result<ClaimedDelivery, Fault> {
         let attempt = due.attempts.saturating_add(1);
-        unit.execute(TAKE, (due.id, attempt, unit.owner, self.now.plus(self.lease).as_millis()))?;
+        unit.execute(TAKE, (due.id, attempt, unit.owner.id(), self.now.plus(self.lease).as_millis()))?;
         Ok(ClaimedDelivery {
             lease: Lease { delivery: DeliveryId(due.id), attempt },
             destination: Arc::clone(&self.destination),
@@ -217,7 +217,7 @@ impl Operation for Release {
 
     fn run(&self, unit: &mut Unit<'_>) -> Result<(), Fault> {
         for Lease { delivery, attempt } in &self.leases {
-            unit.execute(RELEASE, (delivery.0, unit.owner, attempt, self.due.as_millis()))?;
+            unit.execute(RELEASE, (delivery.0, unit.owner.id(), attempt, self.due.as_millis()))?;
         }
         Ok(())
     }

@@ -113,7 +113,8 @@ impl SqliteStore {
     }
 
     fn new(path: &Path, writer: Option<Writer>, readers: Readers, threads: Vec<JoinHandle<()>>) -> Self {
-        let (path, marks, threads) = (path.to_owned(), Marks::default(), Mutex::new(threads));
+        let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        let (marks, threads) = (Marks::default(), Mutex::new(threads));
         Self(Arc::new(Inner { path, writer, readers, marks, threads }))
     }
 

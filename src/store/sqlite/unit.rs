@@ -8,6 +8,7 @@ use rusqlite::{Connection, Params};
 
 use super::fault::Fault;
 use super::names::{Names, Role};
+use super::owner::Owner;
 use super::queue::Priority;
 use super::rejections;
 use super::span::{Kind, Spans};
@@ -49,8 +50,8 @@ pub(super) struct Unit<'w> {
     pub(super) conn: &'w Connection,
     /// The database file.
     pub(super) path: &'w Path,
-    /// Under which number this process holds leases.
-    pub(super) owner: i64,
+    /// This process, as it holds leases.
+    pub(super) owner: &'w Owner,
     names: &'w mut Names,
     bounds: RejectionBounds,
     numbers: Option<Numbers>,
@@ -74,7 +75,7 @@ struct Duplicates {
 
 impl<'w> Unit<'w> {
     /// Work on a transaction that has just begun.
-    pub(super) fn new(conn: &'w Connection, path: &'w Path, owner: i64, names: &'w mut Names, bounds: RejectionBounds) -> Self {
+    pub(super) fn new(conn: &'w Connection, path: &'w Path, owner: &'w Owner, names: &'w mut Names, bounds: RejectionBounds) -> Self {
         let (numbers, duplicates, spans, refused) = (None, HashMap::new(), Spans::default(), BTreeSet::new());
         Self { conn, path, owner, names, bounds, numbers, duplicates, spans, refused }
     }

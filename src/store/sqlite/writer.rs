@@ -84,12 +84,14 @@ impl Writer {
     ///
     /// # Errors
     /// [`OpenError`].
-    pub(super) fn start(settings: Settings) -> Result<(Self, JoinHandle<()>), OpenError> {
+    pub(super) fn start(mut settings: Settings) -> Result<(Self, JoinHandle<()>), OpenError> {
         let conn = open::writable(&settings.path, settings.busy_timeout)?;
-        let owner = Owner::register(&conn, &settings.path)?;
         let path = settings.path.clone();
         let cannot_open = |error: std::io::Error| OpenError::CannotOpen { path: path.clone(), reason: error.to_string() };
-        let identity = Identity::of(&path).map_err(cannot_open)?;
+        // Its one true name: whoever comes by another one looks for the same log and the same locks.
+        settings.path = path.canonicalize().map_err(cannot_open)?;
+        let owner = Owner::register(&conn, &settings.path)?;
+        let identity = Identity::of(&settings.path).map_err(cannot_open)?;
         let queue = Arc::new(Queue::new(settings.queue, ONWARD_RESERVE));
         let state = State { conn, identity, owner, names: Names::default(), queue: Arc::clone(&queue), settings };
         let builder = std::thread::Builder::new().name("store-writer".to_owned());
@@ -189,7 +191,7 @@ impl State {
     fn run(&mut self, jobs: &mut [Box<dyn Job>]) -> Result<(), Fault> {
         self.identity.held()?;
         self.execute("BEGIN IMMEDIATE")?;
-        let mut unit = Unit::new(&self.conn, &self.settings.path, self.owner.id(), &mut self.names, self.settings.rejections);
+        let mut unit = Unit::new(&self.conn, &self.settings.path, &self.owner, &mut self.names, self.settings.rejections);
         for job in jobs {
             job.run(&mut unit)?;
         }
