@@ -100,6 +100,11 @@ impl<'w> Unit<'w> {
         Ok(self.names.name(self.conn, id)?)
     }
 
+    /// Forgets an event type whose name has been deleted.
+    pub(super) fn forget_type(&mut self, id: i64) {
+        self.names.forget_type(id);
+    }
+
     /// The number that the next event would get.
     pub(super) fn next_event(&mut self) -> Result<i64, Fault> {
         Ok(self.numbers()?.event + 1)

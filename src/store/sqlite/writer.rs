@@ -93,7 +93,7 @@ impl Writer {
         let owner = Owner::register(&conn, &settings.path)?;
         let identity = Identity::of(&settings.path).map_err(cannot_open)?;
         let queue = Arc::new(Queue::new(settings.queue, ONWARD_RESERVE));
-        let state = State { conn, identity, owner, names: Names::default(), queue: Arc::clone(&queue), settings };
+        let state = State { conn, identity, owner, names: Names::default(), version: None, queue: Arc::clone(&queue), settings };
         let builder = std::thread::Builder::new().name("store-writer".to_owned());
         let thread = builder.spawn(move || state.serve()).map_err(cannot_open)?;
         Ok((Self { queue }, thread))
@@ -130,6 +130,8 @@ struct State {
     identity: Identity,
     owner: Owner,
     names: Names,
+    /// Changes whenever another connection has committed.
+    version: Option<i64>,
     queue: Arc<Queue<Box<dyn Job>>>,
     settings: Settings,
 }
@@ -191,6 +193,7 @@ impl State {
     fn run(&mut self, jobs: &mut [Box<dyn Job>]) -> Result<(), Fault> {
         self.identity.held()?;
         self.execute("BEGIN IMMEDIATE")?;
+        self.notice_others()?;
         let mut unit = Unit::new(&self.conn, &self.settings.path, &self.owner, &mut self.names, self.settings.rejections);
         for job in jobs {
             job.run(&mut unit)?;
@@ -198,6 +201,15 @@ impl State {
         unit.flush()?;
         self.execute("COMMIT")?;
         self.identity.check()
+    }
+
+    /// Forgets names that another process may have deleted, with the last event of their type.
+    fn notice_others(&mut self) -> Result<(), Fault> {
+        let version = self.conn.prepare_cached("PRAGMA data_version")?.query_row((), |row| row.get(0))?;
+        if self.version.replace(version) != Some(version) {
+            self.names.forget();
+        }
+        Ok(())
     }
 
     fn execute(&self, sql: &str) -> Result<(), Fault> {
@@ -215,6 +227,7 @@ impl State {
         }
         if let Ok(conn) = open::again(&self.settings.path, self.settings.busy_timeout) {
             self.conn = conn;
+            self.version = None;
         }
     }
 

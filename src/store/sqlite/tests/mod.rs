@@ -2,6 +2,7 @@
 
 mod damage;
 mod faults;
+mod naming;
 mod opening;
 mod plans;
 

@@ -117,7 +117,7 @@ async fn what_is_looked_up_by_key_is_searched_and_never_scanned() {
     let (_folder, conn) = filled().await;
     let by_event = format!("{} WHERE d.event_seq = ?1", deliveries::SELECT);
     let by_id = format!("{} WHERE e.seq = ?1", events::SELECT);
-    let queries: [(&str, &str); 8] = [
+    let queries: [(&str, &str); 9] = [
         (claim::DUE, "delivery_due"),
         (claim::NEXT_DUE, "delivery_due"),
         (deliveries::BACKLOG, "delivery_due"),
@@ -125,6 +125,7 @@ async fn what_is_looked_up_by_key_is_searched_and_never_scanned() {
         (&by_id, "INTEGER PRIMARY KEY"),
         ("SELECT seq FROM event_key WHERE key = ?1", "PRIMARY KEY"),
         ("SELECT id, size FROM rejection WHERE source = ?1 ORDER BY id DESC", "COVERING INDEX rejection_source"),
+        (prune::DELETE_TYPE, "COVERING INDEX event_type"),
         (prune::OLD_EVENTS, "INTEGER PRIMARY KEY"),
     ];
     for (sql, index) in queries {
