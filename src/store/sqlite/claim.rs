@@ -114,7 +114,7 @@ impl ClaimDue {
         Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
 
-    fn take(&self, unit: &Unit<'_>, due: &Due, event: StoredEvent) -> Result<ClaimedDelivery, Fault> {
+    fn take(&self, unit: &mut Unit<'_>, due: &Due, event: StoredEvent) -> Result<ClaimedDelivery, Fault> {
         let attempt = due.attempts.saturating_add(1);
         unit.execute(TAKE, (due.id, attempt, unit.owner.id(), self.now.plus(self.lease).as_millis()))?;
         Ok(ClaimedDelivery {
