@@ -74,6 +74,7 @@ pub(super) fn describe(error: &rusqlite::Error) -> String {
     match error.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => "the disk is full".to_owned(),
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => "the database is locked by another process".to_owned(),
+        Some(ErrorCode::OperationInterrupted) => "the question took too long".to_owned(),
         Some(ErrorCode::ReadOnly) => "the database is read-only".to_owned(),
         _ => error.to_string(),
     }

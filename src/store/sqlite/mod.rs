@@ -55,6 +55,8 @@ pub struct Options {
     pub rejection_bytes_per_source: usize,
     /// How long a transaction waits for one of another process.
     pub busy_timeout: Duration,
+    /// How long a question may take.
+    pub question_timeout: Duration,
 }
 
 impl Default for Options {
@@ -65,9 +67,13 @@ impl Default for Options {
             rejections_per_source: 1_000,
             rejection_bytes_per_source: 64 << 20,
             busy_timeout: Duration::from_secs(2),
+            question_timeout: Duration::from_secs(2),
         }
     }
 }
+
+/// How long a question may take where no server answers others meanwhile.
+const ALONE: Duration = Duration::from_secs(60);
 
 /// A store in a SQLite file. Clones share it; the last one to go closes it.
 #[derive(Clone)]
@@ -97,7 +103,7 @@ impl SqliteStore {
             observer: Arc::clone(&observer),
         };
         let (writer, writing) = Writer::start(settings)?;
-        let started = Readers::start(path, options.busy_timeout, observer);
+        let started = Readers::start(path, options.busy_timeout, options.question_timeout, observer);
         let (readers, mut threads) = started.inspect_err(|_| writer.close())?;
         threads.push(writing);
         Ok(Self::new(path, Some(writer), readers, threads))
@@ -108,7 +114,7 @@ impl SqliteStore {
     /// # Errors
     /// [`OpenError`], in words for the operator.
     pub fn open_read_only(path: &Path) -> Result<Self, OpenError> {
-        let (readers, threads) = Readers::start(path, Options::default().busy_timeout, Arc::new(Silent))?;
+        let (readers, threads) = Readers::start(path, Options::default().busy_timeout, ALONE, Arc::new(Silent))?;
         Ok(Self::new(path, None, readers, threads))
     }
 

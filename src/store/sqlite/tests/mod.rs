@@ -1,5 +1,6 @@
 //! The contract on SQLite, and what only this engine can do wrong.
 
+mod asking;
 mod damage;
 mod faults;
 mod naming;

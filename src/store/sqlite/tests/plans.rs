@@ -74,6 +74,8 @@ async fn pages_of_events_cost_little_whatever_the_filter() {
         EventFilter { source: text("rare"), ..none() },
         EventFilter { event_type: text("push"), ..none() },
         EventFilter { event_type: text("odd"), ..none() },
+        EventFilter { source: text("rare"), event_type: text("push"), ..none() },
+        EventFilter { source: text("hub"), event_type: text("odd"), ..none() },
         EventFilter { since: Some(at(EVENTS - 5)), ..none() },
         EventFilter { until: Some(at(5)), ..none() },
         EventFilter { since: Some(at(EVENTS / 2)), until: Some(at(EVENTS / 2 + 5)), ..none() },
@@ -97,6 +99,8 @@ async fn pages_of_deliveries_cost_little_whatever_the_filter() {
         DeliveryFilter { destination: text("seldom"), ..none() },
         DeliveryFilter { source: text("hub"), ..none() },
         DeliveryFilter { source: text("rare"), ..none() },
+        DeliveryFilter { source: text("rare"), destination: text("app"), ..none() },
+        DeliveryFilter { source: text("hub"), destination: text("seldom"), ..none() },
         DeliveryFilter { since: Some(at(EVENTS / 2)), until: Some(at(EVENTS / 2 + 5)), ..none() },
     ];
     for filter in filters {
