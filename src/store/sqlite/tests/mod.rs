@@ -1,6 +1,9 @@
 //! The contract on SQLite, and what only this engine can do wrong.
 
+mod asking;
+mod damage;
 mod faults;
+mod naming;
 mod opening;
 mod plans;
 
