@@ -3,6 +3,7 @@
 //! One thread writes and shares each commit among all who wait; two threads read. Several processes may have the file
 //! open at once: the unique key dedupes among them, and leases keep them off each other's deliveries.
 
+mod checkpoint;
 mod claim;
 mod conditions;
 mod deliveries;
@@ -53,7 +54,7 @@ pub struct Options {
     pub rejections_per_source: usize,
     /// How many bytes of rejections are kept for each source.
     pub rejection_bytes_per_source: usize,
-    /// How long a transaction waits for one of another process.
+    /// How long a transaction waits for one of another process. Less than callers wait for their answer.
     pub busy_timeout: Duration,
     /// How long a question may take.
     pub question_timeout: Duration,
@@ -66,7 +67,7 @@ impl Default for Options {
             queue_bytes: 64 << 20,
             rejections_per_source: 1_000,
             rejection_bytes_per_source: 64 << 20,
-            busy_timeout: Duration::from_secs(2),
+            busy_timeout: Duration::from_secs(4),
             question_timeout: Duration::from_secs(2),
         }
     }

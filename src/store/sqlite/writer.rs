@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
+use super::checkpoint::Log;
 use super::fault::Fault;
 use super::identity::Identity;
 use super::names::Names;
@@ -85,15 +86,17 @@ impl Writer {
     /// # Errors
     /// [`OpenError`].
     pub(super) fn start(mut settings: Settings) -> Result<(Self, JoinHandle<()>), OpenError> {
-        let conn = open::writable(&settings.path, settings.busy_timeout)?;
+        let mut conn = open::writable(&settings.path, settings.busy_timeout)?;
         let path = settings.path.clone();
         let cannot_open = |error: std::io::Error| OpenError::CannotOpen { path: path.clone(), reason: error.to_string() };
         // Its one true name: whoever comes by another one looks for the same log and the same locks.
         settings.path = path.canonicalize().map_err(cannot_open)?;
         let owner = Owner::register(&conn, &settings.path)?;
+        let log = Log::default();
+        log.watch(&mut conn).map_err(|error| OpenError::explain(&path, &error))?;
         let identity = Identity::of(&settings.path).map_err(cannot_open)?;
         let queue = Arc::new(Queue::new(settings.queue, ONWARD_RESERVE));
-        let state = State { conn, identity, owner, names: Names::default(), version: None, queue: Arc::clone(&queue), settings };
+        let state = State { conn, log, identity, owner, names: Names::default(), version: None, queue: Arc::clone(&queue), settings };
         let builder = std::thread::Builder::new().name("store-writer".to_owned());
         let thread = builder.spawn(move || state.serve()).map_err(cannot_open)?;
         Ok((Self { queue }, thread))
@@ -127,6 +130,7 @@ impl Writer {
 /// What the thread owns.
 struct State {
     conn: Connection,
+    log: Log,
     identity: Identity,
     owner: Owner,
     names: Names,
@@ -143,6 +147,7 @@ impl State {
             if !jobs.is_empty() {
                 let mut splits = SPLITS;
                 self.serve_batch(jobs, &mut splits);
+                self.between_batches();
             }
         }
         self.end();
@@ -172,6 +177,16 @@ impl State {
                     self.queue.abandon();
                 }
             }
+        }
+    }
+
+    /// What can wait until everybody has been answered.
+    fn between_batches(&mut self) {
+        if self.identity.held().is_err() {
+            return;
+        }
+        if let Err(fault) = self.log.shorten(&self.conn, self.settings.busy_timeout) {
+            self.settings.observer.happened(&Happening::StoreFailed { cause: fault.cause() });
         }
     }
 
@@ -225,7 +240,9 @@ impl State {
         if usable && !fault.breaks_connection() || self.identity.check().is_err() {
             return;
         }
-        if let Ok(conn) = open::again(&self.settings.path, self.settings.busy_timeout) {
+        if let Ok(mut conn) = open::again(&self.settings.path, self.settings.busy_timeout)
+            && self.log.watch(&mut conn).is_ok()
+        {
             self.conn = conn;
             self.version = None;
         }
