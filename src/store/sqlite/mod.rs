@@ -12,6 +12,7 @@ mod fault;
 mod finish;
 mod identity;
 mod names;
+mod neighbours;
 mod open;
 mod owner;
 mod probe;
