@@ -55,7 +55,8 @@ pub struct Options {
     pub rejections_per_source: usize,
     /// How many bytes of rejections are kept for each source.
     pub rejection_bytes_per_source: usize,
-    /// How long a transaction waits for one of another process. Less than callers wait for their answer.
+    /// How long a transaction waits for one of another process. Callers wait for two of them at most: one
+    /// for the batch before theirs, one for their own.
     pub busy_timeout: Duration,
     /// How long a question may take.
     pub question_timeout: Duration,
@@ -68,7 +69,7 @@ impl Default for Options {
             queue_bytes: 64 << 20,
             rejections_per_source: 1_000,
             rejection_bytes_per_source: 64 << 20,
-            busy_timeout: Duration::from_secs(4),
+            busy_timeout: Duration::from_secs(2),
             question_timeout: Duration::from_secs(2),
         }
     }

@@ -26,10 +26,10 @@ impl Neighbours {
         self.version = None;
     }
 
-    /// How long to leave the lock alone after it was held for so long, in the interest of others. A fifth of the time is
+    /// How long to leave the lock alone after it was held for so long, in the interest of others. A third of the time is
     /// enough for whoever asks every 100 ms to get in within the busy timeout.
     pub(super) fn pause(&self, held: Duration) -> Option<Duration> {
-        self.present.then(|| (held / 4).clamp(SHORTEST, LONGEST))
+        self.present.then(|| (held / 2).clamp(SHORTEST, LONGEST))
     }
 }
 
@@ -52,7 +52,7 @@ mod tests {
         assert_eq!(neighbours.pause(Duration::from_millis(8)), None);
         other.execute_batch("INSERT INTO owner VALUES (2)").unwrap();
         assert!(neighbours.look(&conn, 1).unwrap());
-        assert_eq!(neighbours.pause(Duration::from_millis(8)), Some(Duration::from_millis(2)));
+        assert_eq!(neighbours.pause(Duration::from_millis(8)), Some(Duration::from_millis(4)));
         assert_eq!(neighbours.pause(Duration::from_secs(9)), Some(LONGEST));
         neighbours.forget();
         assert!(neighbours.look(&conn, 1).unwrap());
