@@ -29,6 +29,9 @@ const ONWARD_RESERVE: usize = 4_096;
 /// How often a batch is split in search of damage. All may be damaged: then nobody should wait for thousands of tries.
 const SPLITS: usize = 64;
 
+/// How long the end waits for locks of others.
+const LAST_PATIENCE: Duration = Duration::from_millis(250);
+
 /// An operation with whoever waits for it.
 trait Job: Send {
     /// Whether it should be done at all.
@@ -265,6 +268,8 @@ impl State {
         if self.queue.is_abandoned() || self.identity.check().is_err() {
             return;
         }
+        // Nobody is to wait for tidiness.
+        let _ = self.conn.busy_timeout(self.settings.busy_timeout.min(LAST_PATIENCE));
         self.owner.resign(&self.conn);
         let _ = self.conn.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
     }
