@@ -3,6 +3,7 @@
 //! One thread writes and shares each commit among all who wait; two threads read. Several processes may have the file
 //! open at once: the unique key dedupes among them, and leases keep them off each other's deliveries.
 
+mod checkpoint;
 mod claim;
 mod conditions;
 mod deliveries;
@@ -11,6 +12,7 @@ mod fault;
 mod finish;
 mod identity;
 mod names;
+mod neighbours;
 mod open;
 mod owner;
 mod probe;
@@ -53,7 +55,8 @@ pub struct Options {
     pub rejections_per_source: usize,
     /// How many bytes of rejections are kept for each source.
     pub rejection_bytes_per_source: usize,
-    /// How long a transaction waits for one of another process.
+    /// How long a transaction waits for one of another process. Callers wait for two of them at most: one
+    /// for the batch before theirs, one for their own.
     pub busy_timeout: Duration,
     /// How long a question may take.
     pub question_timeout: Duration,

@@ -121,12 +121,12 @@ fn writing(path: &Path, create: OpenFlags, busy_timeout: Duration) -> Result<Con
 }
 
 /// FULL is what "committed" means here. The cache is small on purpose: a large one is walked at every commit. The log is
-/// overwritten in place rather than truncated, which syncs faster.
+/// overwritten in place rather than truncated, which syncs faster; see [`super::checkpoint`] for when it is written back.
 const WRITER_SETTINGS: &str = "
     PRAGMA page_size = 4096;
     PRAGMA journal_mode = WAL;
     PRAGMA synchronous = FULL;
-    PRAGMA wal_autocheckpoint = 1500;
+    PRAGMA wal_autocheckpoint = 0;
     PRAGMA journal_size_limit = 67108864;
     PRAGMA cache_size = -6144;
     PRAGMA mmap_size = 0;

@@ -10,9 +10,11 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
+use super::checkpoint::Log;
 use super::fault::Fault;
 use super::identity::Identity;
 use super::names::Names;
+use super::neighbours::Neighbours;
 use super::open::{self, OpenError};
 use super::owner::Owner;
 use super::queue::{Bounds, Queue, closed};
@@ -89,15 +91,27 @@ impl Writer {
     /// # Errors
     /// [`OpenError`].
     pub(super) fn start(mut settings: Settings) -> Result<(Self, JoinHandle<State>), OpenError> {
-        let conn = open::writable(&settings.path, settings.busy_timeout)?;
+        let mut conn = open::writable(&settings.path, settings.busy_timeout)?;
         let path = settings.path.clone();
         let cannot_open = |error: std::io::Error| OpenError::CannotOpen { path: path.clone(), reason: error.to_string() };
         // Its one true name: whoever comes by another one looks for the same log and the same locks.
         settings.path = path.canonicalize().map_err(cannot_open)?;
         let owner = Owner::register(&conn, &settings.path)?;
+        let log = Log::default();
+        log.watch(&mut conn).map_err(|error| OpenError::explain(&path, &error))?;
         let identity = Identity::of(&settings.path).map_err(cannot_open)?;
         let queue = Arc::new(Queue::new(settings.queue, ONWARD_RESERVE));
-        let state = State { conn, identity, owner, names: Names::default(), version: None, queue: Arc::clone(&queue), settings };
+        let state = State {
+            conn,
+            log,
+            identity,
+            owner,
+            names: Names::default(),
+            neighbours: Neighbours::default(),
+            held: Duration::ZERO,
+            queue: Arc::clone(&queue),
+            settings,
+        };
         let builder = std::thread::Builder::new().name("store-writer".to_owned());
         let thread = builder.spawn(move || state.serve()).map_err(cannot_open)?;
         Ok((Self { queue }, thread))
@@ -131,11 +145,13 @@ impl Writer {
 /// What the thread owns, and leaves to whoever joins it.
 pub(super) struct State {
     conn: Connection,
+    log: Log,
     identity: Identity,
     owner: Owner,
     names: Names,
-    /// Changes whenever another connection has committed.
-    version: Option<i64>,
+    neighbours: Neighbours,
+    /// How long the last transaction held the lock.
+    held: Duration,
     queue: Arc<Queue<Box<dyn Job>>>,
     settings: Settings,
 }
@@ -147,6 +163,7 @@ impl State {
             if !jobs.is_empty() {
                 let mut splits = SPLITS;
                 self.serve_batch(jobs, &mut splits);
+                self.between_batches();
             }
         }
         self
@@ -179,6 +196,20 @@ impl State {
         }
     }
 
+    /// What can wait until everybody has been answered.
+    #[expect(clippy::disallowed_methods, reason = "nothing tells whether another process waits for the lock")]
+    fn between_batches(&mut self) {
+        if self.identity.held().is_err() {
+            return;
+        }
+        if let Err(fault) = self.log.shorten(&self.conn, self.settings.busy_timeout) {
+            self.settings.observer.happened(&Happening::StoreFailed { cause: fault.cause() });
+        }
+        if let Some(pause) = self.neighbours.pause(self.held) {
+            std::thread::sleep(pause);
+        }
+    }
+
     /// One transaction with all of these, committed and synced, or none of them.
     fn transact(&mut self, jobs: &mut [Box<dyn Job>]) -> Result<(), Fault> {
         let begun = Instant::now();
@@ -197,23 +228,19 @@ impl State {
     fn run(&mut self, jobs: &mut [Box<dyn Job>]) -> Result<(), Fault> {
         self.identity.held()?;
         self.execute("BEGIN IMMEDIATE")?;
-        self.notice_others()?;
+        let locked = Instant::now();
+        if self.neighbours.look(&self.conn, self.owner.id())? {
+            // With the last event of a type its name goes, and its number may be given to another.
+            self.names.forget();
+        }
         let mut unit = Unit::new(&self.conn, &self.settings.path, &self.owner, &mut self.names, self.settings.rejections);
         for job in jobs {
             job.run(&mut unit)?;
         }
         unit.flush()?;
         self.execute("COMMIT")?;
+        self.held = locked.elapsed();
         self.identity.check()
-    }
-
-    /// Forgets names that another process may have deleted, with the last event of their type.
-    fn notice_others(&mut self) -> Result<(), Fault> {
-        let version = self.conn.prepare_cached("PRAGMA data_version")?.query_row((), |row| row.get(0))?;
-        if self.version.replace(version) != Some(version) {
-            self.names.forget();
-        }
-        Ok(())
     }
 
     fn execute(&self, sql: &str) -> Result<(), Fault> {
@@ -229,9 +256,11 @@ impl State {
         if usable && !fault.breaks_connection() || self.identity.check().is_err() {
             return;
         }
-        if let Ok(conn) = open::again(&self.settings.path, self.settings.busy_timeout) {
+        if let Ok(mut conn) = open::again(&self.settings.path, self.settings.busy_timeout)
+            && self.log.watch(&mut conn).is_ok()
+        {
             self.conn = conn;
-            self.version = None;
+            self.neighbours.forget();
         }
     }
 

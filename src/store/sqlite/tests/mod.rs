@@ -3,6 +3,7 @@
 mod asking;
 mod damage;
 mod faults;
+mod log;
 mod naming;
 mod opening;
 mod plans;
