@@ -6,8 +6,8 @@ use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension as _, Row};
 
 use super::conditions::{Conditions, Indexed, Range, count, unknown};
+use super::keys::{self, key};
 use super::names::{self, Role};
-use super::record::key;
 use super::span::Kind;
 use crate::domain::{EventKey, EventStatus, Headers, Timestamp};
 use crate::store::{EventFilter, EventRow, Order, Page, StoredBody};
@@ -116,7 +116,7 @@ const SELECT_BODY: &str = "
     SELECT e.content_type, p.body FROM event e JOIN payload p ON p.seq = e.seq WHERE e.seq = ?1 AND e.event_id = ?2";
 
 fn seq(conn: &Connection, source: &str, event_id: &str) -> rusqlite::Result<Option<i64>> {
-    conn.prepare_cached("SELECT seq FROM event_key WHERE key = ?1")?.query_row([key(source, event_id)], |row| row.get(0)).optional()
+    keys::find(conn, key(source, event_id))
 }
 
 pub(super) const SELECT: &str = "

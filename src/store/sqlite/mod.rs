@@ -11,6 +11,7 @@ mod events;
 mod fault;
 mod finish;
 mod identity;
+mod keys;
 mod names;
 mod neighbours;
 mod open;
@@ -60,6 +61,8 @@ pub struct Options {
     pub busy_timeout: Duration,
     /// How long a question may take.
     pub question_timeout: Duration,
+    /// Tests make them small, so that keys are merged all the time.
+    pub(crate) keys: keys::Bounds,
 }
 
 impl Default for Options {
@@ -71,6 +74,7 @@ impl Default for Options {
             rejection_bytes_per_source: 64 << 20,
             busy_timeout: Duration::from_secs(2),
             question_timeout: Duration::from_secs(2),
+            keys: keys::Bounds::default(),
         }
     }
 }
@@ -109,6 +113,7 @@ impl SqliteStore {
             busy_timeout: options.busy_timeout,
             queue: Bounds { requests: options.queue_requests, bytes: options.queue_bytes },
             rejections: RejectionBounds { count: options.rejections_per_source, bytes: options.rejection_bytes_per_source },
+            keys: options.keys,
             observer: Arc::clone(&observer),
         };
         let (writer, writing) = Writer::start(settings)?;

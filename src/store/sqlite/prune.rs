@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use rusqlite::{Connection, OptionalExtension as _};
 
 use super::fault::Fault;
-use super::record::key;
+use super::keys::{self, key};
 use super::span::{self, Kind};
 use super::unit::{Operation, Unit};
 use crate::domain::Timestamp;
@@ -141,7 +141,7 @@ fn erase_identity(unit: &mut Unit<'_>, seq: i64, types: &mut BTreeSet<i64>) -> R
     let identity = statement.query_row([seq], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get(2)?))).optional()?;
     let Some((source, event_id, event_type)) = identity else { return Ok(0) };
     types.insert(event_type);
-    let keys = unit.execute("DELETE FROM event_key WHERE key = ?1 AND seq = ?2", (key(&source, &event_id), seq))?;
+    let keys = keys::erase(unit, key(&source, &event_id), seq)?;
     Ok(keys + unit.execute("DELETE FROM event WHERE seq = ?1", [seq])?)
 }
 

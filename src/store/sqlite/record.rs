@@ -3,22 +3,13 @@
 use std::sync::Arc;
 
 use rusqlite::OptionalExtension as _;
-use sha2::{Digest as _, Sha256};
 
 use super::fault::Fault;
+use super::keys::{self, Key, key};
 use super::names::Role;
 use super::unit::{Operation, Unit};
 use crate::domain::{VerifiedEvent, VerifiedParts};
 use crate::store::Recorded;
-
-/// The event's unique key.
-pub(super) type Key = [u8; 16];
-
-/// The key of an event: compact, because it is the one thing that is written at random places.
-pub(super) fn key(source: &str, event_id: &str) -> Key {
-    let digest = Sha256::new().chain_update(source).chain_update([0]).chain_update(event_id).finalize();
-    std::array::from_fn(|at| digest[at])
-}
 
 /// Records an event with its deliveries, or counts a duplicate.
 pub(super) struct Record {
@@ -95,8 +86,7 @@ impl Operation for Record {
 
     fn run(&self, unit: &mut Unit<'_>) -> Result<Recorded, Fault> {
         let seq = unit.next_event()?;
-        let fresh = unit.execute("INSERT INTO event_key (key, seq) VALUES (?1, ?2) ON CONFLICT DO NOTHING", (self.key, seq))? == 1;
-        if fresh {
+        if keys::insert(unit, self.key, seq)? {
             self.insert(unit)?;
             Ok(Recorded::Fresh)
         } else {
@@ -106,9 +96,8 @@ impl Operation for Record {
     }
 }
 
-const STORED: &str = "
-    SELECT event.seq, event.source, event.event_id FROM event_key JOIN event ON event.seq = event_key.seq
-    WHERE event_key.key = ?1";
+pub(super) const STORED: &str = "
+    SELECT seq, source, event_id FROM event WHERE seq = (SELECT seq FROM event_key WHERE key = ?1)";
 const INSERT_EVENT: &str = "
     INSERT INTO event (seq, source, event_id, type, provider, received_at, method, subpath, query, size, content_type,
                        content_digest, verified_by)

@@ -4,9 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 
-use rusqlite::{CachedStatement, Connection, Params};
+use rusqlite::{CachedStatement, Connection, Params, Row};
 
 use super::fault::Fault;
+use super::keys::{Counts, Merge};
 use super::names::{Names, Role};
 use super::owner::Owner;
 use super::queue::Priority;
@@ -53,6 +54,7 @@ pub(super) struct Unit<'w> {
     /// This process, as it holds leases.
     pub(super) owner: &'w Owner,
     names: &'w mut Names,
+    merge: &'w mut Merge,
     bounds: RejectionBounds,
     /// As they were, and as they are.
     numbers: Option<(Numbers, Numbers)>,
@@ -63,11 +65,20 @@ pub(super) struct Unit<'w> {
     statements: Vec<(&'static str, CachedStatement<'w>)>,
 }
 
-/// The last numbers given out.
+/// What outlives a transaction.
+pub(super) struct Kept<'w> {
+    /// The names met so far.
+    pub(super) names: &'w mut Names,
+    /// Where merging goes on.
+    pub(super) merge: &'w mut Merge,
+}
+
+/// The last numbers given out, and how many keys there are.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Numbers {
     event: i64,
     delivery: i64,
+    keys: Counts,
 }
 
 #[derive(Default)]
@@ -78,10 +89,10 @@ struct Duplicates {
 
 impl<'w> Unit<'w> {
     /// Work on a transaction that has just begun.
-    pub(super) fn new(conn: &'w Connection, path: &'w Path, owner: &'w Owner, names: &'w mut Names, bounds: RejectionBounds) -> Self {
+    pub(super) fn new(conn: &'w Connection, path: &'w Path, owner: &'w Owner, kept: Kept<'w>, bounds: RejectionBounds) -> Self {
         let (numbers, duplicates, spans, refused) = (None, HashMap::new(), Spans::default(), BTreeSet::new());
-        let statements = Vec::new();
-        Self { conn, path, owner, names, bounds, numbers, duplicates, spans, refused, statements }
+        let (Kept { names, merge }, statements) = (kept, Vec::new());
+        Self { conn, path, owner, names, merge, bounds, numbers, duplicates, spans, refused, statements }
     }
 
     /// Runs a statement; returns how many rows it changed.
@@ -139,6 +150,11 @@ impl<'w> Unit<'w> {
         Ok(id)
     }
 
+    /// How many keys there are in each level. Whoever adds or deletes keys keeps them right.
+    pub(super) fn key_counts(&mut self) -> Result<&mut Counts, Fault> {
+        Ok(&mut self.numbers()?.keys)
+    }
+
     /// Counts a duplicate of a stored event; written once, however many come in this transaction.
     pub(super) fn count_duplicate(&mut self, seq: i64, at: i64) {
         let duplicates = self.duplicates.entry(seq).or_insert(Duplicates { count: 0, last_at: at });
@@ -153,10 +169,11 @@ impl<'w> Unit<'w> {
 
     /// Writes what was put off. The last step before the commit.
     pub(super) fn flush(mut self) -> Result<(), Fault> {
-        if let Some((before, numbers)) = self.numbers
-            && before != numbers
+        if let Some((before, mut now)) = self.numbers
+            && before != now
         {
-            self.execute("UPDATE counter SET event = ?1, delivery = ?2 WHERE id = 1", (numbers.event, numbers.delivery))?;
+            self.merge.run(self.conn, &mut now.keys)?;
+            self.execute(SET_NUMBERS, (now.event, now.delivery, now.keys[0], now.keys[1]))?;
         }
         // In key order, so that neighbours on a page are written together.
         let duplicates: BTreeMap<_, _> = std::mem::take(&mut self.duplicates).into_iter().collect();
@@ -172,14 +189,17 @@ impl<'w> Unit<'w> {
 
     fn numbers(&mut self) -> Result<&mut Numbers, Fault> {
         if self.numbers.is_none() {
-            let mut statement = self.conn.prepare_cached("SELECT event, delivery FROM counter WHERE id = 1")?;
-            let numbers = statement.query_row((), |row| Ok(Numbers { event: row.get(0)?, delivery: row.get(1)? }))?;
+            let mut statement = self.conn.prepare_cached(NUMBERS)?;
+            let read = |row: &Row<'_>| Ok(Numbers { event: row.get(0)?, delivery: row.get(1)?, keys: [row.get(2)?, row.get(3)?] });
+            let numbers = statement.query_row((), read)?;
             self.numbers = Some((numbers, numbers));
         }
         self.numbers.as_mut().map(|(_, numbers)| numbers).ok_or_else(|| Fault::Own("the counters are missing".to_owned()))
     }
 }
 
+const NUMBERS: &str = "SELECT event, delivery, key_0, key_1 FROM counter WHERE id = 1";
+const SET_NUMBERS: &str = "UPDATE counter SET event = ?1, delivery = ?2, key_0 = ?3, key_1 = ?4 WHERE id = 1";
 const COUNT_DUPLICATES: &str = "
     UPDATE event SET duplicates = duplicates + ?2, last_duplicate_at = max(coalesce(last_duplicate_at, ?3), ?3)
     WHERE seq = ?1";

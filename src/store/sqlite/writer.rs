@@ -13,12 +13,13 @@ use tokio::sync::oneshot;
 use super::checkpoint::Log;
 use super::fault::Fault;
 use super::identity::Identity;
+use super::keys::{self, Merge};
 use super::names::Names;
 use super::neighbours::Neighbours;
 use super::open::{self, OpenError};
 use super::owner::Owner;
 use super::queue::{Bounds, Queue, closed};
-use super::unit::{Operation, RejectionBounds, Unit};
+use super::unit::{Kept, Operation, RejectionBounds, Unit};
 use crate::domain::{Happening, Observer};
 use crate::store::StoreError;
 
@@ -76,6 +77,8 @@ pub(super) struct Settings {
     pub(super) queue: Bounds,
     /// How many rejections are kept.
     pub(super) rejections: RejectionBounds,
+    /// When keys go down a level.
+    pub(super) keys: keys::Bounds,
     /// Is told of commits and failures.
     pub(super) observer: Arc<dyn Observer>,
 }
@@ -107,6 +110,7 @@ impl Writer {
             identity,
             owner,
             names: Names::default(),
+            merge: Merge::new(settings.keys),
             neighbours: Neighbours::default(),
             held: Duration::ZERO,
             queue: Arc::clone(&queue),
@@ -149,6 +153,7 @@ pub(super) struct State {
     identity: Identity,
     owner: Owner,
     names: Names,
+    merge: Merge,
     neighbours: Neighbours,
     /// How long the last transaction held the lock.
     held: Duration,
@@ -174,8 +179,9 @@ impl State {
     fn serve_batch(&mut self, mut jobs: Vec<Box<dyn Job>>, splits: &mut usize) {
         match self.transact(&mut jobs) {
             Ok(()) => jobs.into_iter().for_each(|job| job.settle(Ok(()))),
-            Err(Fault::Learned(_)) if *splits > 0 => {
+            Err(fault @ Fault::Learned(_)) if *splits > 0 => {
                 *splits -= 1;
+                self.settings.observer.happened(&Happening::StoreFailed { cause: fault.cause() });
                 self.serve_batch(jobs, splits);
             }
             Err(fault) if fault.may_be_one() && jobs.len() > 1 && *splits > 0 => {
@@ -233,7 +239,8 @@ impl State {
             // With the last event of a type its name goes, and its number may be given to another.
             self.names.forget();
         }
-        let mut unit = Unit::new(&self.conn, &self.settings.path, &self.owner, &mut self.names, self.settings.rejections);
+        let kept = Kept { names: &mut self.names, merge: &mut self.merge };
+        let mut unit = Unit::new(&self.conn, &self.settings.path, &self.owner, kept, self.settings.rejections);
         for job in jobs {
             job.run(&mut unit)?;
         }

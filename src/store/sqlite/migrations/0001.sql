@@ -7,9 +7,11 @@ CREATE TABLE counter (
     event    INTEGER NOT NULL,
     delivery INTEGER NOT NULL,
     owner    INTEGER NOT NULL,
-    probe    INTEGER NOT NULL -- not a number given out, but what a readiness probe changes
+    probe    INTEGER NOT NULL, -- not a number given out, but what a readiness probe changes
+    key_0    INTEGER NOT NULL, -- nor these: how many rows the tables hold
+    key_1    INTEGER NOT NULL
 );
-INSERT INTO counter VALUES (1, 0, 0, 0, 0);
+INSERT INTO counter VALUES (1, 0, 0, 0, 0, 0, 0);
 
 -- Filled and emptied by each readiness probe, to see whether there is room.
 CREATE TABLE probe (
@@ -46,10 +48,22 @@ CREATE INDEX event_source ON event (source); -- then seq, as in every index of a
 CREATE INDEX event_type ON event (type);
 
 -- The dedupe: the first 16 bytes of SHA-256 over source name, NUL, event ID.
-CREATE TABLE event_key (
+-- In levels, because they are
+-- random: new ones in the first, from where they go down in order, many to a page. A key is in one level only.
+CREATE TABLE key_0 (
     key BLOB PRIMARY KEY,
     seq INTEGER NOT NULL
 ) WITHOUT ROWID;
+CREATE TABLE key_1 (
+    key BLOB PRIMARY KEY,
+    seq INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE key_2 (
+    key BLOB PRIMARY KEY,
+    seq INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE VIEW event_key AS
+    SELECT key, seq FROM key_0 UNION ALL SELECT key, seq FROM key_1 UNION ALL SELECT key, seq FROM key_2;
 
 -- Apart from `event`, so that lists do not read bodies. Gone once pruned.
 CREATE TABLE payload (

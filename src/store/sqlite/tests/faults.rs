@@ -7,7 +7,7 @@ use crate::store::sqlite::prune::{Erase, Extent};
 use crate::store::{EventFilter, History as _, Inbox as _, Outbox as _, Recorded};
 
 /// Fails by its own fault.
-const VIOLATION: Run = Run("INSERT INTO counter VALUES (1, 0, 0, 0, 0)");
+const VIOLATION: Run = Run("INSERT INTO counter VALUES (1, 0, 0, 0, 0, 0, 0)");
 
 fn is_unavailable<T>(outcome: &Result<T, StoreError>) -> bool {
     matches!(outcome, Err(StoreError::Unavailable(_)))

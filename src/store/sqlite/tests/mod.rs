@@ -3,6 +3,7 @@
 mod asking;
 mod damage;
 mod faults;
+mod keys;
 mod log;
 mod naming;
 mod opening;
@@ -18,6 +19,7 @@ use std::time::Duration;
 use rusqlite::Connection;
 
 use super::fault::Fault;
+use super::keys::Bounds;
 use super::unit::{Operation, Unit};
 
 use super::{Options, SqliteStore};
@@ -57,6 +59,8 @@ fn options() -> Options {
         rejection_bytes_per_source: contract::REJECTION_BYTES,
         // Machines that run tests can be slow.
         busy_timeout: Duration::from_secs(30),
+        // Keys change their level all the time.
+        keys: Bounds { keys: [2, 4], step: 2 },
         ..Options::default()
     }
 }

@@ -6,7 +6,7 @@ use super::*;
 use crate::domain::{DeliveryStatus, EventStatus, Verdict, VerifiedEvent, VerifiedParts};
 use crate::store::contract::{at, attempt, fresh, names, page, parts};
 use crate::store::sqlite::conditions::Conditions;
-use crate::store::sqlite::{claim, deliveries, events, prune};
+use crate::store::sqlite::{claim, deliveries, events, keys, prune, record};
 use crate::store::{DeliveryFilter, EventFilter, Inbox as _, Order, Page};
 
 /// Events in the database.
@@ -121,13 +121,12 @@ async fn what_is_looked_up_by_key_is_searched_and_never_scanned() {
     let (_folder, conn) = filled().await;
     let by_event = format!("{} WHERE d.event_seq = ?1", deliveries::SELECT);
     let by_id = format!("{} WHERE e.seq = ?1", events::SELECT);
-    let queries: [(&str, &str); 9] = [
+    let queries: [(&str, &str); 8] = [
         (claim::DUE, "delivery_due"),
         (claim::NEXT_DUE, "delivery_due"),
         (deliveries::BACKLOG, "delivery_due"),
         (&by_event, "delivery_event"),
         (&by_id, "INTEGER PRIMARY KEY"),
-        ("SELECT seq FROM event_key WHERE key = ?1", "PRIMARY KEY"),
         ("SELECT id, size FROM rejection WHERE source = ?1 ORDER BY id DESC", "COVERING INDEX rejection_source"),
         (prune::DELETE_TYPE, "COVERING INDEX event_type"),
         (prune::OLD_EVENTS, "INTEGER PRIMARY KEY"),
@@ -138,6 +137,23 @@ async fn what_is_looked_up_by_key_is_searched_and_never_scanned() {
         let scans = plan.lines().any(|line| line.contains("SCAN") && !line.contains("INDEX") && !line.starts_with("SCAN b"));
         let sorts = plan.contains("FOR ORDER BY") && !sql.contains("GROUP BY");
         assert!(!scans && !sorts && plan.contains(index), "{sql}\n{plan}");
+    }
+}
+
+#[tokio::test]
+async fn a_key_is_searched_in_every_level_and_ranges_of_keys_are_never_sorted() {
+    let (_folder, conn) = filled().await;
+    let plan = |sql: &str| plan(&conn, sql, vec![rusqlite::types::Value::Null; conn.prepare(sql).unwrap().parameter_count()]);
+    for (sql, levels) in [(keys::FIND, 0..3), (record::STORED, 0..3), (keys::INSERT, 1..3)] {
+        let plan = plan(sql);
+        let searched = |level| plan.contains(&format!("SEARCH key_{level} USING PRIMARY KEY (key=?)"));
+        assert!(levels.clone().all(searched) && plan.matches("key_").count() == levels.len(), "{sql}\n{plan}");
+    }
+    for keys::Statements { last, copy, delete } in keys::STATEMENTS {
+        for sql in [last, copy, delete] {
+            let plan = plan(sql);
+            assert!(plan.contains("USING PRIMARY KEY (key>?") && !plan.contains("TEMP B-TREE"), "{sql}\n{plan}");
+        }
     }
 }
 
