@@ -1,5 +1,7 @@
 //! Form bodies and queries (`application/x-www-form-urlencoded`).
 
+use std::collections::BTreeSet;
+
 use crate::domain::RawRequest;
 
 /// The most fields that are looked at.
@@ -15,6 +17,12 @@ pub(super) fn is_form(request: &RawRequest) -> bool {
 /// The first field of that name, decoded.
 pub(super) fn field(form: &[u8], name: &str) -> Option<String> {
     form_urlencoded::parse(form).take(MAX_FIELDS).find(|(field, _)| field == name).map(|(_, value)| value.into_owned())
+}
+
+/// The fields sorted by name, each name followed by its value; the values of one name distinct and sorted.
+pub(super) fn sorted(form: &[u8]) -> String {
+    let fields: BTreeSet<_> = form_urlencoded::parse(form).take(MAX_FIELDS).collect();
+    fields.into_iter().fold(String::new(), |text, (name, value)| text + &name + &value)
 }
 
 /// How many fields there are.

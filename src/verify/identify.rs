@@ -9,7 +9,7 @@ use super::Verifier;
 use super::content::Scope;
 use super::prove::Proof;
 use crate::domain::{Code, EventKey, Rejection, Reply, VerifiedEvent, VerifiedParts};
-use crate::provider::{Handshake, Locator, Provider, Signature};
+use crate::provider::{Handshake, Locator, Place, Provider, Signature};
 
 /// The longest event ID, in bytes.
 const MAX_EVENT_ID: usize = 1_024;
@@ -21,11 +21,28 @@ const MAX_HANDSHAKE: usize = 4_096;
 /// Every JSON value that the row looks at.
 pub(super) fn json_pointers(provider: &Provider) -> Vec<String> {
     let types = provider.event_type.iter().flat_map(|template| template.locators());
-    let handshakes = provider.handshakes.iter().filter(|handshake| handshake.signed);
-    let handshakes = handshakes.flat_map(|handshake| handshake.when.iter().map(|(place, _)| place).chain(handshake.body.locators()));
+    let handshakes =
+        provider.handshakes.iter().flat_map(|handshake| handshake.when.iter().map(|(place, _)| place).chain(handshake.body.locators()));
     let timestamps = provider.signatures.iter().filter_map(|signature| signature.timestamp.as_ref()).map(|rule| &rule.from);
-    let places = provider.event_id.iter().chain(types).chain(handshakes).chain(timestamps);
-    places.filter_map(Locator::json_pointer).map(str::to_owned).collect()
+    let signed = provider.signatures.iter().filter(|signature| in_body(signature)).flat_map(|signature| signature.signed.locators());
+    let own = provider.signatures.iter().filter_map(|signature| match &signature.place {
+        Place::Json(pointer) => Some(pointer.clone()),
+        _ => None,
+    });
+    let places = provider.event_id.iter().chain(signed).chain(types).chain(handshakes).chain(timestamps);
+    places.filter_map(Locator::json_pointer).map(str::to_owned).chain(own).collect()
+}
+
+/// Whether the signature stands in the body.
+fn in_body(signature: &Signature) -> bool {
+    matches!(signature.place, Place::Json(_) | Place::Form(_))
+}
+
+/// Whether the body must be looked into before anything is proved: because the signature stands in it, or because a
+/// handshake that is not signed is known by it.
+pub(super) fn reads_body_first(provider: &Provider) -> bool {
+    let by_body = |handshake: &Handshake| handshake.when.iter().any(|(place, _)| place.json_pointer().is_some());
+    provider.signatures.iter().any(in_body) || provider.handshakes.iter().any(|handshake| !handshake.signed && by_body(handshake))
 }
 
 /// Whether events come by this method, or only handshakes.
@@ -96,15 +113,18 @@ fn event_type(provider: &Provider, scope: &Scope<'_>) -> String {
 
 /// The answer to a handshake.
 pub(super) fn handshake_reply(handshake: &Handshake, scope: &Scope<'_>) -> Result<Reply, Rejection> {
-    let body = scope.render(&handshake.body).filter(|body| body.len() <= MAX_HANDSHAKE);
+    let is_json = handshake.content_type.contains("json");
+    let body = if is_json { scope.render_json(&handshake.body) } else { scope.render(&handshake.body) };
+    let body = body.filter(|body| body.len() <= MAX_HANDSHAKE);
     let body = body.ok_or_else(|| Rejection::new(Code::BodyUnreadable, "the handshake's challenge is missing or too long"))?;
-    Ok(Reply {
-        status: handshake.status,
-        headers: vec![
-            ("content-type".into(), handshake.content_type.clone()),
-            // What is echoed came from outside: no browser may take it for anything else.
-            ("x-content-type-options".into(), "nosniff".into()),
-        ],
-        body: Bytes::from(body),
-    })
+    let mut headers = vec![
+        ("content-type".into(), handshake.content_type.clone()),
+        // What is echoed came from outside: no browser may take it for anything else.
+        ("x-content-type-options".into(), "nosniff".into()),
+    ];
+    for (name, template) in &handshake.headers {
+        let value = scope.render(template).filter(|value| value.len() <= MAX_HANDSHAKE && !value.contains(char::is_control));
+        headers.extend(value.map(|value| (name.clone(), value)));
+    }
+    Ok(Reply { status: handshake.status, headers, body: Bytes::from(body) })
 }

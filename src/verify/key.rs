@@ -1,5 +1,6 @@
 //! Keys, prepared once for each source and secret.
 
+use aws_lc_rs::signature::{self, ParsedPublicKey, UnparsedPublicKey, VerificationAlgorithm};
 use hmac::{Hmac, KeyInit, Mac};
 use secrecy::{ExposeSecret, SecretString};
 use sha1::Sha1;
@@ -23,8 +24,38 @@ pub struct KeyError {
 pub(super) enum Key {
     /// An HMAC state with the key already absorbed.
     Mac(MacState),
-    /// The token itself.
-    Token(SecretString),
+    /// The secret, where it is hashed together with the content.
+    Hashed(SecretString),
+    /// A public key of the sender.
+    Public(PublicKey),
+    /// What is sent as it is: a token, or user and password.
+    Sent(SecretString),
+}
+
+/// A public key with the algorithm that it is for.
+pub(super) struct PublicKey {
+    algorithm: &'static dyn VerificationAlgorithm,
+    bytes: Vec<u8>,
+}
+
+impl PublicKey {
+    fn new(algorithm: Algorithm, bytes: Vec<u8>) -> Result<Self, &'static str> {
+        let algorithm: &'static dyn VerificationAlgorithm = match algorithm {
+            Algorithm::Ed25519 => &signature::ED25519,
+            Algorithm::EcdsaP256 => &signature::ECDSA_P256_SHA256_ASN1,
+            Algorithm::RsaSha1 => &signature::RSA_PKCS1_1024_8192_SHA1_FOR_LEGACY_USE_ONLY,
+            Algorithm::RsaSha512 => &signature::RSA_PKCS1_2048_8192_SHA512,
+            _ => &signature::RSA_PKCS1_2048_8192_SHA256,
+        };
+        // Only a key of the right kind can be parsed, so that a wrong one is found when it is configured.
+        ParsedPublicKey::new(algorithm, bytes.clone()).map_err(|_| "is no public key of the kind that this sender has")?;
+        Ok(Self { algorithm, bytes })
+    }
+
+    /// Whether the signature over the content is this key's.
+    pub(super) fn verifies(&self, content: &[u8], signature: &[u8]) -> bool {
+        UnparsedPublicKey::new(self.algorithm, &self.bytes).verify(content, signature).is_ok()
+    }
 }
 
 /// A running HMAC.
@@ -56,17 +87,19 @@ impl Key {
         if text.trim().is_empty() {
             return Err("is empty");
         }
-        if algorithm == Algorithm::Token {
-            return Ok(Self::Token(secret.clone()));
+        match algorithm {
+            Algorithm::Token | Algorithm::Basic => Ok(Self::Sent(secret.clone())),
+            Algorithm::Sha256 => Ok(Self::Hashed(secret.clone())),
+            public if public.is_public() => Ok(Self::Public(PublicKey::new(algorithm, form.key(text)?)?)),
+            _ => Ok(Self::Mac(MacState::new(algorithm, &form.key(text)?))),
         }
-        Ok(Self::Mac(MacState::new(algorithm, &form.key(text)?)))
     }
 
-    /// Whether this is the token, compared in constant time.
-    pub(super) fn is_token(&self, candidate: &[u8]) -> bool {
+    /// Whether this is what was sent, compared in constant time.
+    pub(super) fn is_sent(&self, candidate: &[u8]) -> bool {
         match self {
-            Self::Token(token) => bool::from(token.expose_secret().as_bytes().ct_eq(candidate)),
-            Self::Mac(_) => false,
+            Self::Sent(secret) => bool::from(secret.expose_secret().as_bytes().ct_eq(candidate)),
+            _ => false,
         }
     }
 }
@@ -78,7 +111,7 @@ impl MacState {
             Algorithm::HmacSha1 => Self::Sha1(Hmac::new_from_slice(key).expect(ANY_LENGTH)),
             Algorithm::HmacSha384 => Self::Sha384(Hmac::new_from_slice(key).expect(ANY_LENGTH)),
             Algorithm::HmacSha512 => Self::Sha512(Hmac::new_from_slice(key).expect(ANY_LENGTH)),
-            Algorithm::HmacSha256 | Algorithm::Token | Algorithm::None => Self::Sha256(Hmac::new_from_slice(key).expect(ANY_LENGTH)),
+            _ => Self::Sha256(Hmac::new_from_slice(key).expect(ANY_LENGTH)),
         }
     }
 

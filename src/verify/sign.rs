@@ -1,7 +1,6 @@
 //! Signing a request as its sender would: for fixtures, `onceward send` and users' own tests.
 
 use std::borrow::Cow;
-use std::fmt::Write as _;
 
 use secrecy::ExposeSecret;
 
@@ -9,7 +8,7 @@ use super::content::Scope;
 use super::key::Key;
 use super::{Scheme, Verifier, age, json, prove, wire};
 use crate::domain::{HeaderBuilder, Headers, RawRequest, Timestamp};
-use crate::provider::{Algorithm, Locator, Place, Signature};
+use crate::provider::{Algorithm, Encoding, Locator, Naming, Place, Signature, Want};
 
 /// A request that cannot be signed by its row.
 #[derive(Debug, thiserror::Error)]
@@ -36,7 +35,10 @@ impl Verifier {
             Place::Header(name) => request.headers.get(name).is_some(),
             _ => false,
         });
-        let scheme = used.or(self.schemes.first()).filter(|scheme| scheme.signature.algorithm != Algorithm::None);
+        let can_sign = |algorithm: Algorithm| algorithm != Algorithm::None && !algorithm.is_public();
+        let in_body = |place: &Place| matches!(place, Place::Json(_) | Place::Form(_));
+        let scheme = used.or(self.schemes.first());
+        let scheme = scheme.filter(|scheme| can_sign(scheme.signature.algorithm) && !in_body(&scheme.signature.place));
         let scheme = scheme.ok_or_else(|| SignError::NothingToSign(self.provider().name.to_string()))?;
         let key = scheme.keys.first().ok_or_else(|| SignError::NothingToSign(self.provider().name.to_string()))?;
         let mut signed = request.clone();
@@ -49,20 +51,32 @@ impl Verifier {
 
     fn signature_value(&self, scheme: &Scheme, key: &Key, request: &RawRequest, timestamp: Option<String>) -> Result<String, SignError> {
         let signature = &scheme.signature;
-        if let Key::Token(token) = key {
-            return Ok(format!("{}{}", signature.prefix, token.expose_secret()));
+        if let Key::Sent(secret) = key {
+            return Ok(match signature.algorithm {
+                Algorithm::Basic => format!("Basic {}", wire::encode(secret.expose_secret().as_bytes(), Encoding::Base64)),
+                _ => format!("{}{}", signature.prefix, secret.expose_secret()),
+            });
         }
         let mut scope = Scope::new(request, &self.setup);
         scope.timestamp = timestamp.clone().map(Cow::Owned);
         let tag = prove::tag(key, signature, &scope).map_err(|missing| SignError::Missing(missing.diagnosis))?;
         let encoded = wire::encode(&tag, signature.encoding);
         let Some(items) = &signature.items else { return Ok(format!("{}{encoded}", signature.prefix)) };
+        let own = items.take.first().and_then(|want| match want {
+            Want::Text(name) => Some(name.clone()),
+            Want::Param(name) => self.setup.params.get(name).cloned(),
+            Want::Something => None,
+        });
+        let named = |name: &str, value: &str| match &items.naming {
+            Naming::Pair(pair) => format!("{name}{pair}{value}"),
+            Naming::Positions(_) => value.to_owned(),
+        };
         let mut value = signature.prefix.clone();
         if let (Some(Locator::SignatureItem(name)), Some(text)) = (signature.timestamp.as_ref().map(|rule| &rule.from), timestamp) {
-            let _ = write!(value, "{name}{}{text}{}", items.pair, items.separator);
+            value += &named(name, &text);
+            value += &items.separator;
         }
-        let _ = write!(value, "{}{}{encoded}", items.take[0], items.pair);
-        Ok(value)
+        Ok(value + &named(&own.unwrap_or_default(), &encoded))
     }
 }
 
@@ -91,7 +105,9 @@ fn place(request: &mut RawRequest, place: &Place, value: &str) {
             pairs.push(format!("{name}={value}"));
             request.query = pairs.join("&");
         }
-        Place::Nowhere => {}
+        // A family of headers begins with number 1; what stands in a body cannot be set from here.
+        Place::Headers(family) => set_header(request, &format!("{family}1"), value.as_bytes()),
+        Place::Json(_) | Place::Form(_) | Place::Nowhere => {}
     }
 }
 
@@ -118,6 +134,12 @@ impl Verifier {
     /// Removes every signature that the row knows from the headers.
     pub fn strip_signatures(&self, headers: &Headers) -> Headers {
         let names: Vec<_> = self.provider().signatures.iter().map(|signature| &signature.place).collect();
-        headers.without(|name| names.iter().any(|place| matches!(place, Place::Header(header) if header == name)))
+        headers.without(|name| {
+            names.iter().any(|place| match place {
+                Place::Header(header) => header == name,
+                Place::Headers(family) => name.starts_with(family.as_str()),
+                _ => false,
+            })
+        })
     }
 }
