@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::locator::Locator;
 use super::model::{
-    Algorithm, Encoding, Handshake, Items, KeyForm, Naming, Place, Provider, Signature, TimestampRule, TimestampUnit, Want,
+    Algorithm, Encoding, Handshake, Items, JwtRule, KeyForm, Naming, Place, Provider, Signature, TimestampRule, TimestampUnit, Want,
 };
 use super::row::{HandshakeRow, Row, SignatureRow, TimestampRow};
 use super::template::Template;
@@ -100,6 +100,7 @@ fn signature(written: &SignatureRow, row: &Row) -> Result<Signature, RowError> {
         prefix_optional: written.prefix_optional,
         items: items(written)?,
         secret: written.secret,
+        jwt: jwt(written, algorithm)?,
         signed: Template::parse(signed).map_err(|e| RowError::new("signed", e))?,
         timestamp: written.timestamp.as_ref().or(row.timestamp.as_ref()).map(timestamp).transpose()?,
     };
@@ -182,6 +183,31 @@ fn items(written: &SignatureRow) -> Result<Option<Items>, RowError> {
     };
     let take = written.take.iter().map(|text| want(text)).collect();
     Ok(Some(Items { sets: written.sets.clone(), separator, naming, take }))
+}
+
+fn jwt(written: &SignatureRow, algorithm: Algorithm) -> Result<Option<JwtRule>, RowError> {
+    let row = match (&written.jwt, algorithm) {
+        (Some(row), Algorithm::Jwt) => row,
+        (None, Algorithm::Jwt) => return Err(RowError::new("signature.jwt", "algorithm = \"jwt\" needs `jwt`, what the token must say")),
+        (Some(_), _) => return Err(RowError::new("signature.jwt", "goes with algorithm = \"jwt\" only")),
+        (None, _) => return Ok(None),
+    };
+    let algorithms = row
+        .algorithms
+        .iter()
+        .map(|name| name.parse().map_err(|_| RowError::new("signature.jwt.algorithms", format!("\"{name}\" is none"))));
+    let claims = row.claims.iter().map(|(name, texts)| Ok((name.clone(), templates("signature.jwt.claims", texts)?)));
+    let rule = JwtRule {
+        algorithms: algorithms.collect::<Result<Vec<_>, _>>()?,
+        claims: claims.collect::<Result<_, _>>()?,
+        without_body: row.without_body.clone(),
+        times: row.times.clone(),
+        detached: row.detached,
+    };
+    match rule.algorithms.is_empty() {
+        true => Err(RowError::new("signature.jwt.algorithms", "name the algorithms that the sender signs with")),
+        false => Ok(Some(rule)),
+    }
 }
 
 fn want(text: &str) -> Want {

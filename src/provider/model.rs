@@ -32,6 +32,8 @@ pub enum Algorithm {
     RsaSha256,
     /// RSA PKCS#1 v1.5 with SHA-512, by a public key.
     RsaSha512,
+    /// A JSON Web Token (RFC 7519) whose claims speak of the request.
+    Jwt,
     /// User and password, as HTTP Basic authentication (RFC 7617).
     Basic,
     /// The secret itself is sent.
@@ -144,6 +146,21 @@ pub struct TimestampRule {
     pub tolerance: Duration,
 }
 
+/// What a token must say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JwtRule {
+    /// The algorithms that the sender signs with.
+    pub algorithms: Vec<jsonwebtoken::Algorithm>,
+    /// Claims with what they must be: any of these.
+    pub claims: Vec<(String, Vec<Template>)>,
+    /// Claims that may be absent when the body is empty.
+    pub without_body: Vec<String>,
+    /// Times that must be there.
+    pub times: Vec<String>,
+    /// Whether the body is the content that the token leaves out (RFC 7515, appendix F).
+    pub detached: bool,
+}
+
 /// One way to sign.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Signature {
@@ -165,6 +182,8 @@ pub struct Signature {
     pub timestamp: Option<TimestampRule>,
     /// The only secret that makes it, by its position from 1; any when left out.
     pub secret: Option<usize>,
+    /// What the token must say, where the signature is one.
+    pub jwt: Option<JwtRule>,
 }
 
 /// A request that wants an answer and is no event.
@@ -260,6 +279,7 @@ impl Algorithm {
         ("rsa-sha1", Self::RsaSha1),
         ("rsa-sha256", Self::RsaSha256),
         ("rsa-sha512", Self::RsaSha512),
+        ("jwt", Self::Jwt),
         ("basic", Self::Basic),
         ("token", Self::Token),
         ("none", Self::None),

@@ -71,7 +71,7 @@ pub struct SignatureRow {
     /// Another place than a header: `query:token`, `json:/signature`, `form:signature`.
     pub from: Option<String>,
     /// `hmac-sha256` when left out; `hmac-sha1`, `hmac-sha384`, `hmac-sha512`, `sha256`, `ed25519`, `ecdsa-p256-sha256`,
-    /// `rsa-sha1`, `rsa-sha256`, `rsa-sha512`, `basic`, `token`, `none`.
+    /// `rsa-sha1`, `rsa-sha256`, `rsa-sha512`, `jwt`, `basic`, `token`, `none`.
     pub algorithm: Option<String>,
     /// `hex` when left out; `base64`, `base64url`.
     pub encoding: Option<String>,
@@ -96,10 +96,32 @@ pub struct SignatureRow {
     pub take: Vec<String>,
     /// The position of the only secret that makes it, from 1.
     pub secret: Option<usize>,
+    /// What the token must say, for `algorithm = "jwt"`.
+    pub jwt: Option<JwtRow>,
     /// Instead of the row's `signed`.
     pub signed: Option<String>,
     /// Instead of the row's `timestamp`.
     pub timestamp: Option<TimestampRow>,
+}
+
+/// What a token must say.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct JwtRow {
+    /// The algorithms that the sender signs with: `HS256`, `RS256`, `ES256`, …
+    pub algorithms: Vec<String>,
+    /// Claims with what they must be: templates, any of which may match.
+    #[serde(default)]
+    pub claims: BTreeMap<String, Vec<String>>,
+    /// Claims that may be absent when the body is empty.
+    #[serde(default)]
+    pub without_body: Vec<String>,
+    /// Times that must be there: `exp`, `nbf`, `iat`.
+    #[serde(default)]
+    pub times: Vec<String>,
+    /// Whether the token leaves its content out, which is the body.
+    #[serde(default)]
+    pub detached: bool,
 }
 
 /// One or several [`SignatureRow`]s.

@@ -51,7 +51,7 @@ impl Provider {
     /// # Errors
     /// What is wrong with it, as the end of a sentence.
     pub fn check_secret(&self, secret: &str) -> Result<(), &'static str> {
-        let is_key = |algorithm: Algorithm| !algorithm.sends_secret() && algorithm != Algorithm::None;
+        let is_key = |algorithm: Algorithm| !algorithm.sends_secret() && !matches!(algorithm, Algorithm::None | Algorithm::Jwt);
         match self.signatures.iter().any(|signature| is_key(signature.algorithm)) {
             true => self.key_form.key(secret).map(drop),
             false => Ok(()),

@@ -4,10 +4,11 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use sha2::{Digest, Sha256};
 
 use super::json::{PointerSet, Values};
+use super::jwt::{self, Claims};
 use super::key::Key;
 use super::{Setup, form};
 use crate::domain::RawRequest;
@@ -23,6 +24,8 @@ pub(super) struct Scope<'a> {
     pub(super) timestamp: Option<Cow<'a, str>>,
     /// The source's first key, for answers that prove its possession.
     pub(super) key: Option<&'a Key>,
+    /// The claims of the token that proved the request.
+    pub(super) claims: Option<Claims>,
     json: Option<(&'a PointerSet, Values)>,
     /// Why the document could not be read as JSON, once that was tried.
     pub(super) json_error: Option<String>,
@@ -30,7 +33,7 @@ pub(super) struct Scope<'a> {
 
 impl<'a> Scope<'a> {
     pub(super) fn new(request: &'a RawRequest, setup: &'a Setup) -> Self {
-        Self { request, setup, items: Vec::new(), timestamp: None, key: None, json: None, json_error: None }
+        Self { request, setup, items: Vec::new(), timestamp: None, key: None, claims: None, json: None, json_error: None }
     }
 
     /// Looks the pointers up in the JSON document. Called only once the signature holds.
@@ -51,6 +54,17 @@ impl<'a> Scope<'a> {
             Some(text) => Cow::Owned(text.into_bytes()),
             None => Cow::Borrowed(&self.request.body),
         }
+    }
+
+    /// The URL as the sender used it: the configured one, with this request's deeper path and query. Never taken from what
+    /// the request says of its host.
+    fn url(&self) -> Option<Cow<'a, str>> {
+        let configured = self.setup.url.as_deref()?;
+        let base = configured.split(['?', '#']).next().unwrap_or_default();
+        let (subpath, query) = (self.request.subpath.as_str(), self.request.query.as_str());
+        let subpath = if base.ends_with(subpath) { "" } else { subpath };
+        let question = if query.is_empty() { "" } else { "?" };
+        Some(Cow::Owned(format!("{base}{subpath}{question}{query}")))
     }
 
     /// The values that the source configures.
@@ -92,7 +106,11 @@ impl<'a> Scope<'a> {
             Locator::SignatureItem(name) => self.items.iter().find(|(item, _)| item == name).map(|(_, value)| value.clone()),
             Locator::Param(name) => self.setup.params.get(name).map(|value| Cow::Borrowed(value.as_str())),
             Locator::Timestamp => self.timestamp.clone(),
-            Locator::Url => self.setup.url.as_deref().map(Cow::Borrowed),
+            Locator::Url => self.url(),
+            Locator::UrlSha256 => self.url().map(|url| Cow::Owned(hex::encode(Sha256::digest(url.as_bytes())))),
+            Locator::Claim(name) => jwt::text(self.claims.as_ref()?, name).map(Cow::Owned),
+            Locator::BodySha256Base64 => Some(Cow::Owned(STANDARD.encode(Sha256::digest(&request.body)))),
+            Locator::BodySha256Base64Url => Some(Cow::Owned(URL_SAFE_NO_PAD.encode(Sha256::digest(&request.body)))),
             Locator::Method => Some(Cow::Borrowed(&request.method)),
             Locator::Path => Some(Cow::Borrowed(&request.path)),
             Locator::QueryString => Some(Cow::Borrowed(&request.query)),

@@ -7,7 +7,8 @@ use sha1::Sha1;
 use sha2::{Sha256, Sha384, Sha512};
 use subtle::ConstantTimeEq;
 
-use crate::provider::{Algorithm, KeyForm};
+use super::jwt::TokenKey;
+use crate::provider::{Algorithm, KeyForm, Signature};
 
 /// A secret that cannot become a key. Tells its position and never its value.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -28,6 +29,8 @@ pub(super) enum Key {
     Hashed(SecretString),
     /// A public key of the sender.
     Public(PublicKey),
+    /// Keys for tokens.
+    Tokens(Vec<TokenKey>),
     /// What is sent as it is: a token, or user and password.
     Sent(SecretString),
 }
@@ -69,12 +72,12 @@ pub(super) enum MacState {
 
 impl Key {
     /// The keys of all secrets, in their order.
-    pub(super) fn all(secrets: &[SecretString], form: KeyForm, algorithm: Algorithm) -> Result<Vec<Self>, KeyError> {
-        if algorithm == Algorithm::None {
+    pub(super) fn all(secrets: &[SecretString], form: KeyForm, signature: &Signature) -> Result<Vec<Self>, KeyError> {
+        if signature.algorithm == Algorithm::None {
             return Ok(Vec::new());
         }
         let key = |(at, secret): (usize, &SecretString)| {
-            Self::new(secret, form, algorithm).map_err(|problem| KeyError { position: at + 1, problem })
+            Self::new(secret, form, signature).map_err(|problem| KeyError { position: at + 1, problem })
         };
         match secrets.is_empty() {
             true => Err(KeyError { position: 1, problem: "is missing" }),
@@ -82,10 +85,13 @@ impl Key {
         }
     }
 
-    fn new(secret: &SecretString, form: KeyForm, algorithm: Algorithm) -> Result<Self, &'static str> {
-        let text = secret.expose_secret();
+    fn new(secret: &SecretString, form: KeyForm, signature: &Signature) -> Result<Self, &'static str> {
+        let (text, algorithm) = (secret.expose_secret(), signature.algorithm);
         if text.trim().is_empty() {
             return Err("is empty");
+        }
+        if let Some(rule) = &signature.jwt {
+            return TokenKey::all(secret, rule).map(Self::Tokens);
         }
         match algorithm {
             Algorithm::Token | Algorithm::Basic => Ok(Self::Sent(secret.clone())),
@@ -137,10 +143,16 @@ impl MacState {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::provider::Table;
+
+    fn signature(algorithm: &str) -> Signature {
+        let text = format!("[a]\nsignature = {{ header = \"X\", algorithm = \"{algorithm}\" }}");
+        Table::parse(&text).unwrap().get("a").unwrap().signatures[0].clone()
+    }
 
     fn problem(secret: &str, form: KeyForm) -> &'static str {
         let secrets = ["fine".to_owned().into(), secret.to_owned().into()];
-        let error = Key::all(&secrets, form, Algorithm::HmacSha256).err().unwrap();
+        let error = Key::all(&secrets, form, &signature("hmac-sha256")).err().unwrap();
         assert_eq!(error.position, if form == KeyForm::Text { 2 } else { error.position });
         error.problem
     }
@@ -148,12 +160,12 @@ mod tests {
     #[test]
     fn a_secret_of_the_wrong_form_is_named_by_position_alone() {
         assert_eq!(problem("  ", KeyForm::Text), "is empty");
-        assert_eq!(Key::all(&[], KeyForm::Text, Algorithm::Token).err().unwrap().problem, "is missing");
+        assert_eq!(Key::all(&[], KeyForm::Text, &signature("token")).err().unwrap().problem, "is missing");
         assert_eq!(problem("whsec_%%", KeyForm::Hex), "is not hex");
         let public = ["whpk_Zm9v".to_owned().into()];
-        assert!(Key::all(&public, KeyForm::Whsec, Algorithm::HmacSha256).is_err());
+        assert!(Key::all(&public, KeyForm::Whsec, &signature("hmac-sha256")).is_err());
         let prefix_alone = ["whsec_".to_owned().into()];
-        assert_eq!(Key::all(&prefix_alone, KeyForm::Whsec, Algorithm::HmacSha256).err().unwrap().problem, "is empty");
+        assert_eq!(Key::all(&prefix_alone, KeyForm::Whsec, &signature("hmac-sha256")).err().unwrap().problem, "is empty");
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod form;
 mod headers;
 mod identify;
 mod json;
+mod jwt;
 mod key;
 mod prove;
 mod sign;
@@ -91,7 +92,7 @@ impl Verifier {
         let schemes = schemes
             .iter()
             .map(|signature| {
-                let keys = Key::all(&setup.secrets, provider.key_form, signature.algorithm)?;
+                let keys = Key::all(&setup.secrets, provider.key_form, signature)?;
                 Ok(Scheme { signature: signature.clone(), keys, event_id: identify::trusted_ids(provider, signature) })
             })
             .collect::<Result<_, _>>()?;
@@ -121,6 +122,9 @@ impl Verifier {
         let proof = self.prove(&mut scope)?;
         if !self.reads_body_first {
             scope.read_json(&self.pointers);
+        }
+        if let (Some(rule), Some(claims)) = (proof.jwt, &scope.claims) {
+            jwt::check_times(claims, rule, now)?;
         }
         if let Some(rule) = &proof.timestamp {
             age::check(&scope, rule, self.setup.tolerance, now)?;

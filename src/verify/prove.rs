@@ -9,9 +9,9 @@ use subtle::ConstantTimeEq;
 use super::Scheme;
 use super::content::Scope;
 use super::key::Key;
-use super::wire;
+use super::{jwt, wire};
 use crate::domain::{Code, Rejection};
-use crate::provider::{Algorithm, Locator, Part, Place, Signature, TimestampRule};
+use crate::provider::{Algorithm, JwtRule, Locator, Part, Place, Signature, TimestampRule};
 
 /// The most numbered headers that are looked at.
 const MAX_HEADERS: usize = 20;
@@ -22,6 +22,8 @@ pub(super) struct Proof<'a> {
     pub(super) verified_by: String,
     /// The timestamp rule of the signature that held.
     pub(super) timestamp: Option<&'a TimestampRule>,
+    /// What the token had to say, where one was the proof.
+    pub(super) jwt: Option<&'a JwtRule>,
     /// Where the event's ID may be.
     pub(super) event_id: &'a [Locator],
 }
@@ -29,7 +31,7 @@ pub(super) struct Proof<'a> {
 impl<'a> Proof<'a> {
     /// For what is taken as it comes.
     pub(super) fn unverified(event_id: &'a [Locator]) -> Self {
-        Self { verified_by: "none".into(), timestamp: None, event_id }
+        Self { verified_by: "none".into(), timestamp: None, jwt: None, event_id }
     }
 }
 
@@ -60,12 +62,17 @@ fn prove_by<'a>(scheme: &'a Scheme, values: &[Cow<'a, [u8]>], scope: &mut Scope<
     let mut refused = None;
     for value in values {
         let value = text(value).ok_or_else(|| malformed(signature, "it is not text"))?;
-        let outcome = if signature.algorithm.sends_secret() { match_sent(scheme, &value) } else { match_signed(scheme, &value, scope) };
+        let outcome = match (&signature.jwt, signature.algorithm.sends_secret()) {
+            (Some(rule), _) => match_token(scheme, &value, rule, scope),
+            (None, true) => match_sent(scheme, &value),
+            (None, false) => match_signed(scheme, &value, scope),
+        };
         match outcome {
             Ok(at) => {
                 let position = signature.secret.unwrap_or(at + 1);
                 let verified_by = format!("secret:{position}");
-                return Ok(Proof { verified_by, timestamp: signature.timestamp.as_ref(), event_id: &scheme.event_id });
+                let (timestamp, jwt) = (signature.timestamp.as_ref(), signature.jwt.as_ref());
+                return Ok(Proof { verified_by, timestamp, jwt, event_id: &scheme.event_id });
             }
             Err(rejection) => refused = refused.or(Some(rejection)),
         }
@@ -166,6 +173,29 @@ fn match_sent(scheme: &Scheme, value: &str) -> Result<usize, Rejection> {
     })
 }
 
+/// A token: signed with a key of the source, and saying of the request what it must.
+fn match_token(scheme: &Scheme, value: &str, rule: &JwtRule, scope: &mut Scope<'_>) -> Result<usize, Rejection> {
+    let signature = &scheme.signature;
+    let token = match value.strip_prefix(&signature.prefix) {
+        Some(token) => token,
+        None if signature.prefix_optional => value,
+        None => return Err(malformed(signature, "its prefix is missing")),
+    };
+    let mut refused = None;
+    for (position, key) in keys(scheme) {
+        let Key::Tokens(keys) = key else { continue };
+        match jwt::claims(token, rule, keys, scope) {
+            Ok(claims) => {
+                jwt::check_claims(&claims, rule, scope)?;
+                scope.claims = Some(claims);
+                return Ok(position);
+            }
+            Err(rejection) => refused = refused.or(Some(rejection)),
+        }
+    }
+    Err(refused.unwrap_or_else(|| malformed(signature, "the source has no key for it")))
+}
+
 #[allow(clippy::ptr_arg, reason = "what is borrowed stays borrowed")]
 fn match_signed<'a>(scheme: &Scheme, value: &Cow<'a, str>, scope: &mut Scope<'a>) -> Result<usize, Rejection> {
     let signature = &scheme.signature;
@@ -232,7 +262,7 @@ pub(super) fn tag(key: &Key, signature: &Signature, scope: &Scope<'_>) -> Result
             absorb(&mut |bytes: &[u8]| state.update(bytes), parts, scope, secret).map_err(|place| unsigned(&place))?;
             Ok(state.finalize().to_vec())
         }
-        Key::Public(_) | Key::Sent(_) => Err(malformed(signature, "nothing is made with this key here")),
+        Key::Public(_) | Key::Sent(_) | Key::Tokens(_) => Err(malformed(signature, "nothing is made with this key here")),
     }
 }
 

@@ -35,7 +35,7 @@ impl Verifier {
             Place::Header(name) => request.headers.get(name).is_some(),
             _ => false,
         });
-        let can_sign = |algorithm: Algorithm| algorithm != Algorithm::None && !algorithm.is_public();
+        let can_sign = |algorithm: Algorithm| !matches!(algorithm, Algorithm::None | Algorithm::Jwt) && !algorithm.is_public();
         let in_body = |place: &Place| matches!(place, Place::Json(_) | Place::Form(_));
         let scheme = used.or(self.schemes.first());
         let scheme = scheme.filter(|scheme| can_sign(scheme.signature.algorithm) && !in_body(&scheme.signature.place));
