@@ -49,6 +49,13 @@ pub enum StartError {
     Net(#[from] crate::net::NetError),
 }
 
+impl StartError {
+    /// Whether the configuration is to be mended, rather than the machine.
+    pub fn is_configuration(&self) -> bool {
+        matches!(self, Self::Key { .. } | Self::Listen(ListenError::Tls(_)))
+    }
+}
+
 /// Why the program ended other than by being told to.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
@@ -201,12 +208,13 @@ pub fn open_history_at(path: &Path) -> Result<History, OpenError> {
     Ok(History::new(Arc::new(SqliteStore::open_read_only(path)?)))
 }
 
-/// Checks what `start` would check without opening anything: the form of every secret.
+/// Checks what `start` would check without opening anything: the form of every secret, certificate and key.
 ///
 /// # Errors
-/// [`StartError::Key`].
+/// [`StartError::Key`], or what is wrong with the certificate.
 pub fn check(config: &Config) -> Result<(), StartError> {
-    build::sources(config).map(drop)
+    build::sources(config)?;
+    Ok(config.tls.as_ref().map_or(Ok(()), http::check_tls)?)
 }
 
 fn open(config: &Config, observer: Arc<dyn Observer>) -> Result<SqliteStore, OpenError> {

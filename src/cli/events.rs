@@ -15,6 +15,8 @@ use crate::domain::{EventKey, EventStatus, Timestamp};
 use crate::history::{Cursor, EventView, History, MAX_LIMIT, Paging};
 use crate::history::{EventFilter, Order};
 
+/// What a list shows of an event.
+const HEADINGS: &[&str] = &["received", "source", "type", "event ID", "status", "duplicates"];
 /// How often the database is asked for new events.
 const POLL: Duration = Duration::from_millis(200);
 
@@ -174,7 +176,7 @@ async fn list(arguments: &ListArguments) -> anyhow::Result<()> {
     if arguments.json {
         return page.data.iter().try_for_each(output::json);
     }
-    let mut table = output::table(&["received", "source", "type", "event ID", "status", "duplicates"]);
+    let mut table = output::table(HEADINGS);
     for event in &page.data {
         table.add_row(cells(event));
     }
@@ -190,7 +192,7 @@ fn cells(event: &EventView) -> [String; 6] {
         event.received_at.to_string(),
         output::clean(&event.source),
         output::clean(event.r#type.as_deref().unwrap_or("–")),
-        output::clean(&event.event_id),
+        output::short(&event.event_id),
         event.status.to_owned(),
         event.duplicates.to_string(),
     ]
@@ -214,7 +216,7 @@ async fn show(arguments: &ShowArguments) -> anyhow::Result<()> {
 }
 
 fn show_event(event: &EventView) -> std::io::Result<()> {
-    let mut table = output::table(&["", &output::clean(&event.event_id)]);
+    let mut table = output::table(&["event", &output::clean(&event.event_id)]);
     let facts = [
         ("source", output::clean(&event.source)),
         ("provider", event.provider.clone()),
@@ -228,26 +230,29 @@ fn show_event(event: &EventView) -> std::io::Result<()> {
     for (fact, value) in facts {
         table.add_row([fact.to_owned(), value]);
     }
+    output::line(table)?;
+    let mut table = output::table(&["header", "value"]);
     for (name, value) in event.headers.iter().flatten().flat_map(|headers| headers.iter()) {
         table.add_row([output::clean(name), output::clean(&String::from_utf8_lossy(value))]);
     }
-    output::line(table)
+    output::line(format!("\n{table}\n"))
 }
 
 fn show_deliveries(event: &EventView) -> std::io::Result<()> {
-    let mut table = output::table(&["delivery", "destination", "status", "attempt", "at", "took", "answer"]);
+    if event.deliveries.is_empty() {
+        return output::line("no destination takes this event");
+    }
+    let mut table = output::table(&["delivery", "destination", "attempt", "at", "took", "came of it"]);
     for delivery in &event.deliveries {
-        let head = [delivery.id.clone(), delivery.destination.clone(), delivery.status.to_owned()];
-        let attempts = delivery.history.as_deref().unwrap_or_default();
-        if attempts.is_empty() {
-            table.add_row(head.clone());
-        }
-        for attempt in attempts {
-            let answer = attempt.error.clone().or(attempt.status_code.map(|code| code.to_string())).unwrap_or_default();
-            let [id, destination, status] = head.clone();
+        let (id, destination) = (&delivery.id, &delivery.destination);
+        for attempt in delivery.history.as_deref().unwrap_or_default() {
+            let answer = attempt.error.clone().or(attempt.status_code.map(|code| format!("answered {code}"))).unwrap_or_default();
             let took = format!("{} ms", attempt.duration_ms);
-            table.add_row([id, destination, status, attempt.attempt.to_string(), attempt.at.to_string(), took, output::clean(&answer)]);
+            table.add_row([id, destination, &attempt.attempt.to_string(), &attempt.at.to_string(), &took, &output::clean(&answer)]);
         }
+        let next = delivery.next_attempt_at.map(|at| format!(", next attempt at {at}")).unwrap_or_default();
+        let at = delivery.finished_at.map(|at| at.to_string()).unwrap_or_default();
+        table.add_row([id, destination, "", &at, "", &format!("{}{next}", delivery.status)]);
     }
     output::line(table)
 }
@@ -261,6 +266,9 @@ async fn tail(arguments: &TailArguments) -> anyhow::Result<()> {
     stop_on_signals(&stop)?;
     let mut cursor = history.end(EventFilter::default()).await?;
     let mut poll = tokio::time::interval(POLL);
+    if !arguments.json {
+        output::line(HEADINGS.join("  "))?;
+    }
     loop {
         tokio::select! {
             () = stop.cancelled() => return Ok(()),

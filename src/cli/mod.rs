@@ -103,7 +103,8 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
 }
 
 fn exit_code(error: &anyhow::Error) -> u8 {
-    let configuration = error.is::<ConfigError>() || matches!(error.downcast_ref(), Some(StartError::Key { .. }));
+    let starting = error.downcast_ref::<StartError>();
+    let configuration = error.is::<ConfigError>() || starting.is_some_and(StartError::is_configuration);
     match () {
         () if configuration => EXIT_CONFIG,
         () if error.is::<UsageError>() => EXIT_USAGE,

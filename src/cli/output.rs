@@ -39,6 +39,18 @@ pub(super) fn clean(text: &str) -> String {
     clean
 }
 
+/// The longest text of a table's cell that is not to stretch the table.
+const SHORT: usize = 64;
+
+/// [`clean`], cut where it would stretch a table; `show` has the whole.
+pub(super) fn short(text: &str) -> String {
+    let clean = clean(text);
+    match clean.char_indices().nth(SHORT) {
+        Some((end, _)) => format!("{}…", &clean[..end]),
+        None => clean,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -61,6 +61,13 @@ pub enum Happening<'a> {
         /// Whether the source has refused too much lately to write of each: then it is only counted.
         quiet: bool,
     },
+    /// A request came for a source that there is none of.
+    UnknownSource {
+        /// What was asked for.
+        name: &'a str,
+        /// Whether too many came lately to write of each: then it is only counted.
+        quiet: bool,
+    },
     /// A sender was answered.
     Answered {
         /// From the whole request's arrival to the answer.

@@ -71,7 +71,10 @@ pub(super) async fn guard(
     if allowed {
         return next.call(request).await.map(ServiceResponse::map_into_left_body);
     }
-    let mut refusal = Problem::new(Code::Unauthorized).response();
+    let by_token = matches!(request.app_data::<Data<Access>>().map(|access| access.as_ref()), Some(Access::Token(_)));
+    let detail =
+        if by_token { "a bearer token is needed" } else { "without a token, Host and Origin must be this machine's own: set admin.token" };
+    let mut refusal = Problem::new(Code::Unauthorized).detail(detail).response();
     refusal.headers_mut().insert(header::WWW_AUTHENTICATE, header::HeaderValue::from_static("Bearer realm=\"onceward\""));
     Ok(request.into_response(refusal).map_into_right_body())
 }

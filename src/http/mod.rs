@@ -11,4 +11,4 @@ mod receive;
 mod server;
 
 pub use access::Access;
-pub use server::{AdminParts, ListenError, Listener, PublicParts, admin, public};
+pub use server::{AdminParts, ListenError, Listener, PublicParts, admin, check_tls, public};

@@ -15,7 +15,7 @@ use super::connections::Connections;
 use super::ops;
 use super::problem::Problem;
 use crate::config::Limits;
-use crate::domain::{Code, EventKey, HeaderBuilder, Headers, RawRequest, Reply};
+use crate::domain::{Code, EventKey, HeaderBuilder, Headers, RawRequest, Reply, print_duration};
 use crate::ingest::Recorded;
 use crate::ingest::{Answer, Ingest, Source};
 
@@ -43,7 +43,10 @@ pub(super) async fn entry(request: HttpRequest, payload: Payload, public: Data<P
     }
     let Some(below) = path.strip_prefix("/hooks/") else { return Problem::new(Code::NotFound).response() };
     let (name, subpath) = below.find('/').map_or((below, ""), |slash| below.split_at(slash));
-    let Some(source) = public.ingest.source(name) else { return Problem::new(Code::SourceUnknown).response() };
+    let Some(source) = public.ingest.source(name) else {
+        public.ingest.unknown_source(name);
+        return Problem::new(Code::SourceUnknown).response();
+    };
     let mut response = match raw_request(&request, payload, subpath, source, &public).await {
         Ok(raw) => {
             let arrived = Instant::now();
@@ -52,9 +55,9 @@ pub(super) async fn entry(request: HttpRequest, payload: Payload, public: Data<P
             public.ingest.answered(arrived.elapsed());
             response
         }
-        Err(problem) => {
-            public.ingest.refused_early(source, problem.0);
-            problem.1.response()
+        Err((code, problem)) => {
+            public.ingest.refused_early(source, code, &why(code, &request, source, &public.limits));
+            problem.response()
         }
     };
     if public.closing.is_cancelled() {
@@ -89,6 +92,19 @@ async fn raw_request(
         body,
         received_at: public.ingest.clock().now(),
     })
+}
+
+/// Why a request is refused before it is judged, for the log: what came and what is allowed.
+fn why(code: Code, request: &HttpRequest, source: &Source, limits: &Limits) -> String {
+    match code {
+        Code::MethodNotAllowed => format!("{} is not taken", request.method()),
+        Code::HeadersTooLarge => format!("more than {} bytes of headers (limits.headers)", limits.headers),
+        Code::BodyTooLarge => format!("more than {} bytes of body (max_body of this source)", source.max_body),
+        Code::RequestTimeout => format!("the body was not there within {} (limits.body_timeout)", print_duration(limits.body_timeout)),
+        Code::QueueFull => format!("{} bytes of bodies are being received already (limits.bodies)", limits.bodies),
+        Code::BodyUnreadable => "the body ended before its length".to_owned(),
+        _ => String::new(),
+    }
 }
 
 /// The header fields, encoded once, in the form in which they will be stored.

@@ -198,6 +198,14 @@ fn bind(address: SocketAddr) -> Result<TcpListener, ListenError> {
     TcpListener::bind(address).map_err(|error| ListenError::Bind(address, error))
 }
 
+/// Checks the certificate and its key.
+///
+/// # Errors
+/// [`ListenError::Tls`].
+pub fn check_tls(tls: &Tls) -> Result<(), ListenError> {
+    tls_config(tls).map(drop)
+}
+
 fn tls_config(tls: &Tls) -> Result<rustls::ServerConfig, ListenError> {
     let wrong = |path: &std::path::Path, error: &dyn std::fmt::Display| ListenError::Tls(format!("{}: {error}", path.display()));
     let open = |path: &std::path::Path| File::open(path).map(BufReader::new).map_err(|error| wrong(path, &error));

@@ -3,8 +3,11 @@
 mod source;
 
 use std::collections::HashMap;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
+
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 
 pub use crate::store::{Recorded, StoreError};
 pub use source::Source;
@@ -13,6 +16,8 @@ use crate::domain::{Clock, Code, EventKey, Happening, NewRejection, Observer, Ra
 use crate::store::Inbox;
 use crate::verify::Judgement;
 
+/// Requests for unknown sources that are written of in a burst, and then in each second.
+const UNKNOWN_WRITTEN: NonZeroU32 = NonZeroU32::new(5).unwrap();
 /// How long a request waits for the store before it is told to come back: below every sender's time-out that matters.
 const COMMIT_DEADLINE: Duration = Duration::from_secs(5);
 /// How long the answer to a refused request waits until the refusal is in the log.
@@ -60,12 +65,15 @@ pub struct Parts {
 pub struct Ingest {
     sources: HashMap<Arc<str>, Source>,
     parts: Parts,
+    /// Requests for unknown sources that are written of.
+    unknown: DefaultDirectRateLimiter,
 }
 
 impl Ingest {
     /// The way in for these sources.
     pub fn new(sources: Vec<Source>, parts: Parts) -> Self {
-        Self { sources: sources.into_iter().map(|source| (Arc::clone(&source.name), source)).collect(), parts }
+        let sources = sources.into_iter().map(|source| (Arc::clone(&source.name), source)).collect();
+        Self { sources, parts, unknown: RateLimiter::direct(Quota::per_second(UNKNOWN_WRITTEN)) }
     }
 
     /// The source of that name.
@@ -100,7 +108,7 @@ impl Ingest {
 
     async fn record(&self, source: &Source, event: VerifiedEvent) -> Answer {
         if let Err(wait) = source.admit() {
-            return self.turn_away(source, Code::RateLimited, Some(wait));
+            return self.turn_away(source, Code::RateLimited, Some(wait), "rate_limit of this source is used up");
         }
         let key = event.key.clone();
         let event_type = event.event_type.clone();
@@ -112,9 +120,14 @@ impl Ingest {
                 self.committed(&key, &event_type, recorded, &destinations);
                 Answer::Event { event: key, recorded }
             }
-            Err(StoreError::QueueFull) => self.turn_away(source, Code::QueueFull, Some(STORE_RETRY_AFTER)),
+            Err(StoreError::QueueFull) => {
+                let why = "the store's queue is full (limits.queue_requests, limits.queue_bytes)";
+                self.turn_away(source, Code::QueueFull, Some(STORE_RETRY_AFTER), why)
+            }
             // The store has told why, once for all who waited for the same commit.
-            Err(StoreError::Unavailable(_)) => self.turn_away(source, Code::StoreUnavailable, Some(STORE_RETRY_AFTER)),
+            Err(StoreError::Unavailable(_)) => {
+                self.turn_away(source, Code::StoreUnavailable, Some(STORE_RETRY_AFTER), "the store cannot commit now")
+            }
         }
     }
 
@@ -158,15 +171,21 @@ impl Ingest {
         }
     }
 
-    fn turn_away(&self, source: &Source, code: Code, retry_after: Option<Duration>) -> Answer {
-        self.refused_early(source, code);
+    fn turn_away(&self, source: &Source, code: Code, retry_after: Option<Duration>, why: &str) -> Answer {
+        self.refused_early(source, code, why);
         Answer::Refused { code, retry_after }
     }
 
     /// Tells that a request was refused without being judged: too large, too slow, too many, a method that is not taken.
-    pub fn refused_early(&self, source: &Source, code: Code) {
+    pub fn refused_early(&self, source: &Source, code: Code, why: &str) {
         let quiet = !source.may_write_of_refusal();
-        self.tell(&Happening::Refused { source: &source.name, code, diagnosis: "", quiet });
+        self.tell(&Happening::Refused { source: &source.name, code, diagnosis: why, quiet });
+    }
+
+    /// Tells that somebody asked for a source that there is none of: most often a mistyped URL.
+    pub fn unknown_source(&self, name: &str) {
+        let quiet = self.unknown.check().is_err();
+        self.tell(&Happening::UnknownSource { name, quiet });
     }
 
     /// Tells how long an answer took.

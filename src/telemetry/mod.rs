@@ -135,6 +135,14 @@ impl Observer for Telemetry {
                     true => debug!(source.name = source, code = code.as_str(), diagnosis = ?diagnosis, "refused"),
                 }
             }
+            Happening::UnknownSource { name, quiet } => {
+                // What was asked for is no label: anyone could make any number of them.
+                self.request("", "unknown-source");
+                match quiet {
+                    false => info!(source.name = ?name, "there is no such source"),
+                    true => debug!(source.name = ?name, "there is no such source"),
+                }
+            }
             Happening::Answered { took } => self.answers.record(took.as_secs_f64()),
             Happening::Committed { operations, took } => {
                 self.commits.record(took.as_secs_f64());

@@ -49,10 +49,11 @@ async fn a_certificate_that_cannot_be_used_is_named() {
     let file = "tls = { cert = \"cert.pem\", key = \"key.pem\" }\n[sources.stripe]\nprovider = \"stripe\"\nsecret = \"whsec_hunter2\"\n";
     std::fs::write(folder.path().join("onceward.toml"), file).unwrap();
     let arguments = ["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"];
-    onceward(folder.path(), &arguments).await.ended(1).complains(&["tls: cert.pem: "]);
+    onceward(folder.path(), &arguments).await.ended(78).complains(&["tls: cert.pem: "]);
+    onceward(folder.path(), &["check"]).await.ended(78).complains(&["tls: cert.pem: "]);
     std::fs::write(folder.path().join("cert.pem"), "hunter2").unwrap();
     std::fs::write(folder.path().join("key.pem"), "hunter2").unwrap();
-    onceward(folder.path(), &arguments).await.ended(1).complains(&["tls: key.pem: "]);
+    onceward(folder.path(), &arguments).await.ended(78).complains(&["tls: key.pem: "]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -144,6 +144,8 @@ fn announce(app: &App, config: &Config) -> anyhow::Result<()> {
         table.add_row([format!("/hooks/{}", source.name), source.provider.row.secret.example.clone().unwrap_or_default()]);
     }
     output::line(table)?;
+    let send = format!("onceward send FIXTURE --to http://{} --secret 'the test secret above'", app.public_address());
+    output::line(format!("send a recorded request with: {send}"))?;
     output::line("nothing is kept; Ctrl-C ends it")?;
     Ok(())
 }

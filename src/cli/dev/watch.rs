@@ -52,6 +52,7 @@ fn line(happening: &Happening<'_>) -> Option<String> {
             };
             format!("attempt {}  {} → {}  {became}", end.attempt, clean(&end.event.event_id), end.destination)
         }
+        Happening::UnknownSource { name, .. } => format!("unknown    there is no source {}", clean(name)),
         Happening::StoreFailed { cause } => format!("store      {cause}"),
         Happening::Answered { .. } | Happening::Committed { .. } => return None,
     };

@@ -150,6 +150,8 @@ impl Model {
         }
         let before = self.events.len();
         self.events.retain(|event| event.received >= ids_before || !event.is_finished());
+        // Should the same event come again, its deliveries are new ones.
+        self.leases.retain(|(_, key, _)| self.events.iter().any(|event| event.key == *key));
         (payloads, (before - self.events.len()) as u64)
     }
 }

@@ -1,6 +1,8 @@
 //! Handing out deliveries: claims and hand-backs. A claim moves the due time to the lease's end, so that one index tells
 //! what is due, whether it was never begun, waits for a retry, or was lost.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,16 +19,27 @@ use crate::store::Claim;
 /// A claim hands out no more once it holds this many bytes of bodies.
 const CLAIM_BYTES: usize = 16 << 20;
 
+/// How long a delivery waits whose event cannot be read: the damage may be mended.
+const DAMAGED: Duration = Duration::from_secs(600);
+
 /// Claims what is due.
 pub(super) struct ClaimDue {
-    /// Of this destination.
-    pub(super) destination: Arc<str>,
-    /// At most so many.
-    pub(super) limit: usize,
-    /// Due at this time.
-    pub(super) now: Timestamp,
-    /// For so long.
-    pub(super) lease: Duration,
+    destination: Arc<str>,
+    limit: usize,
+    now: Timestamp,
+    lease: Duration,
+    /// Deliveries whose events turned out to be damaged, with the cause.
+    damaged: RefCell<HashMap<i64, String>>,
+}
+
+/// An event that is to be delivered, or why it is not.
+type Loaded = Result<StoredEvent, Undeliverable>;
+
+enum Undeliverable {
+    /// For good.
+    Ever(&'static str),
+    /// As long as the database is damaged.
+    Now(String),
 }
 
 /// A delivery that is due.
@@ -46,19 +59,15 @@ impl Operation for ClaimDue {
     fn run(&self, unit: &mut Unit<'_>) -> Result<Claim, Fault> {
         let Some(destination) = unit.find(Role::Destination, &self.destination)? else { return Ok(Claim::default()) };
         let mut deliveries = Vec::new();
-        let mut bytes = 0;
-        for due in self.due(unit, destination)? {
-            match load(unit, due.event_seq)? {
-                Ok(event) => {
-                    bytes += event.body.len();
-                    deliveries.push(self.take(unit, &due, event)?);
-                }
-                Err(reason) => {
+        for (due, loaded) in self.load(unit, destination)? {
+            match loaded {
+                Ok(event) => deliveries.push(self.take(unit, &due, event)?),
+                Err(Undeliverable::Ever(reason)) => {
                     unit.execute(BURY, (due.id, self.now.as_millis(), reason))?;
                 }
-            }
-            if bytes >= CLAIM_BYTES {
-                break;
+                Err(Undeliverable::Now(reason)) => {
+                    unit.execute(PUT_OFF, (due.id, self.now.plus(DAMAGED).as_millis(), reason))?;
+                }
             }
         }
         Ok(Claim { deliveries, next_due: self.next_due(unit, destination)? })
@@ -66,6 +75,36 @@ impl Operation for ClaimDue {
 }
 
 impl ClaimDue {
+    /// What is due of this destination.
+    pub(super) fn new(destination: Arc<str>, limit: usize, now: Timestamp, lease: Duration) -> Self {
+        Self { destination, limit, now, lease, damaged: RefCell::default() }
+    }
+
+    /// What is due with its events. All is read before anything is written, so that one run learns of all damage.
+    fn load(&self, unit: &mut Unit<'_>, destination: i64) -> Result<Vec<(Due, Loaded)>, Fault> {
+        let (mut found, mut bytes, mut learned) = (Vec::new(), 0, None);
+        for due in self.due(unit, destination)? {
+            let known = self.damaged.borrow().get(&due.id).cloned();
+            let loaded = match known {
+                Some(cause) => Err(Undeliverable::Now(format!("the stored event cannot be read: {cause}"))),
+                None => match load(unit, due.event_seq) {
+                    Err(Fault::Damage(cause)) => {
+                        self.damaged.borrow_mut().insert(due.id, cause.clone());
+                        learned = Some(cause);
+                        continue;
+                    }
+                    loaded => loaded?,
+                },
+            };
+            bytes += loaded.as_ref().map_or(0, |event| event.body.len());
+            found.push((due, loaded));
+            if bytes >= CLAIM_BYTES {
+                break;
+            }
+        }
+        learned.map_or(Ok(found), |cause| Err(Fault::Learned(cause)))
+    }
+
     fn due(&self, unit: &Unit<'_>, destination: i64) -> Result<Vec<Due>, Fault> {
         let mut statement = unit.conn.prepare_cached(DUE)?;
         let limit = i64::try_from(self.limit).unwrap_or(i64::MAX);
@@ -75,9 +114,9 @@ impl ClaimDue {
         Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
 
-    fn take(&self, unit: &Unit<'_>, due: &Due, event: StoredEvent) -> Result<ClaimedDelivery, Fault> {
+    fn take(&self, unit: &mut Unit<'_>, due: &Due, event: StoredEvent) -> Result<ClaimedDelivery, Fault> {
         let attempt = due.attempts.saturating_add(1);
-        unit.execute(TAKE, (due.id, attempt, unit.owner, self.now.plus(self.lease).as_millis()))?;
+        unit.execute(TAKE, (due.id, attempt, unit.owner.id(), self.now.plus(self.lease).as_millis()))?;
         Ok(ClaimedDelivery {
             lease: Lease { delivery: DeliveryId(due.id), attempt },
             destination: Arc::clone(&self.destination),
@@ -105,14 +144,16 @@ pub(super) const NEXT_DUE: &str = "
 /// For what can never be delivered: claimed again and again, it would hold up the rest.
 const BURY: &str = "UPDATE delivery SET state = 2, owner = NULL, finished_at = ?2, last_error = ?3 WHERE id = ?1";
 
+const PUT_OFF: &str = "UPDATE delivery SET owner = NULL, due_at = ?2, last_error = ?3 WHERE id = ?1";
+
 /// The event with its payload, or the reason why it cannot be delivered.
-fn load(unit: &mut Unit<'_>, seq: i64) -> Result<Result<StoredEvent, &'static str>, Fault> {
+fn load(unit: &mut Unit<'_>, seq: i64) -> Result<Loaded, Fault> {
     let mut statement = unit.conn.prepare_cached(LOAD)?;
     let Some(raw) = statement.query_row([seq], RawEvent::read).optional()? else {
-        return Ok(Err("the event's payload is no longer stored"));
+        return Ok(Err(Undeliverable::Ever("the event's payload is no longer stored")));
     };
     let Ok(headers) = Headers::from_encoded(raw.headers) else {
-        return Ok(Err("the event's stored headers cannot be read"));
+        return Ok(Err(Undeliverable::Ever("the event's stored headers cannot be read")));
     };
     Ok(Ok(StoredEvent {
         key: EventKey { source: unit.name(raw.source)?, event_id: raw.event_id },
@@ -176,7 +217,7 @@ impl Operation for Release {
 
     fn run(&self, unit: &mut Unit<'_>) -> Result<(), Fault> {
         for Lease { delivery, attempt } in &self.leases {
-            unit.execute(RELEASE, (delivery.0, unit.owner, attempt, self.due.as_millis()))?;
+            unit.execute(RELEASE, (delivery.0, unit.owner.id(), attempt, self.due.as_millis()))?;
         }
         Ok(())
     }

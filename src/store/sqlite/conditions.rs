@@ -80,6 +80,45 @@ impl Conditions {
     }
 }
 
+/// A column with an index of its own, and the value that it must have.
+pub(super) struct Indexed {
+    /// As the query names it.
+    pub(super) column: &'static str,
+    /// Counts the rows with the value, up to a limit.
+    pub(super) count: &'static str,
+    /// The value.
+    pub(super) value: i64,
+}
+
+/// How far rows are counted to tell the rare from the common.
+const FAR: [i64; 2] = [100, 2_000];
+
+impl Conditions {
+    /// Adds a condition for each column. SQLite walks one index and filters by the rest: here it is led to the one with the
+    /// fewest rows, or a rare value together with a common one would be looked for among all the common.
+    pub(super) fn all_of(&mut self, conn: &Connection, columns: &[Indexed]) -> rusqlite::Result<()> {
+        let rarest = if columns.len() > 1 { rarest(conn, columns)? } else { None };
+        for (place, Indexed { column, value, .. }) in columns.iter().enumerate() {
+            let led_away = if rarest.is_some_and(|rarest| rarest != place) { "+" } else { "" };
+            self.and(&format!("{led_away}{column} = ?"), *value);
+        }
+        Ok(())
+    }
+}
+
+/// The column whose value is rarest; `None` if all are common.
+fn rarest(conn: &Connection, columns: &[Indexed]) -> rusqlite::Result<Option<usize>> {
+    for far in FAR {
+        for (place, Indexed { count, value, .. }) in columns.iter().enumerate() {
+            let rows: i64 = conn.prepare_cached(count)?.query_row((value, far), |row| row.get(0))?;
+            if rows < far {
+                return Ok(Some(place));
+            }
+        }
+    }
+    Ok(None)
+}
+
 /// A range of time over rows whose numbers ascend with it.
 pub(super) struct Range {
     /// Whose numbers.

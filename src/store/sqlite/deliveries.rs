@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension as _, Row};
 
-use super::conditions::{Conditions, Range, count, unknown};
+use super::conditions::{Conditions, Indexed, Range, count, unknown};
 use super::names::{self, Role};
 use super::span::Kind;
 use crate::domain::{Attempt, Backlog, DeliveryId, DeliveryStatus, EventKey, Timestamp};
@@ -21,18 +21,26 @@ pub(super) fn list(conn: &Connection, filter: &DeliveryFilter, page: Page) -> ru
 /// The filter's conditions; `None` when nothing can match.
 pub(super) fn conditions(conn: &Connection, filter: &DeliveryFilter) -> rusqlite::Result<Option<Conditions>> {
     let mut conditions = Conditions::default();
-    let named = [("d.source = ?", Role::Source, &filter.source), ("d.destination = ?", Role::Destination, &filter.destination)];
-    for (condition, role, name) in named {
+    let named = [
+        ("d.source", COUNT_SOURCE, Role::Source, &filter.source),
+        ("d.destination", COUNT_DESTINATION, Role::Destination, &filter.destination),
+    ];
+    let mut columns = Vec::new();
+    for (column, count, role, name) in named {
         let Some(name) = name else { continue };
-        let Some(id) = names::find(conn, role, name)? else { return Ok(None) };
-        conditions.and(condition, id);
+        let Some(value) = names::find(conn, role, name)? else { return Ok(None) };
+        columns.push(Indexed { column, count, value });
     }
+    conditions.all_of(conn, &columns)?;
     if let Some(status) = filter.status {
         conditions.also(in_status(status));
     }
     let range = Range { kind: Kind::Delivery, time: "d.created_at", since: filter.since, until: filter.until };
     Ok(conditions.between(conn, &range)?.then_some(conditions))
 }
+
+const COUNT_SOURCE: &str = "SELECT count(*) FROM (SELECT 1 FROM delivery WHERE source = ?1 LIMIT ?2)";
+const COUNT_DESTINATION: &str = "SELECT count(*) FROM (SELECT 1 FROM delivery WHERE destination = ?1 LIMIT ?2)";
 
 /// In the words of the small indexes, where there is one.
 fn in_status(status: DeliveryStatus) -> &'static str {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension as _, Row};
 
-use super::conditions::{Conditions, Range, count, unknown};
+use super::conditions::{Conditions, Indexed, Range, count, unknown};
 use super::names::{self, Role};
 use super::record::key;
 use super::span::Kind;
@@ -47,18 +47,23 @@ fn list_by_id(conn: &Connection, filter: &EventFilter, event_id: &str, page: Pag
 /// Everything but the ID; `None` when nothing can match.
 pub(super) fn conditions(conn: &Connection, filter: &EventFilter) -> rusqlite::Result<Option<Conditions>> {
     let mut conditions = Conditions::default();
-    let named = [("e.source = ?", Role::Source, &filter.source), ("e.type = ?", Role::Type, &filter.event_type)];
-    for (condition, role, name) in named {
+    let named = [("e.source", COUNT_SOURCE, Role::Source, &filter.source), ("e.type", COUNT_TYPE, Role::Type, &filter.event_type)];
+    let mut columns = Vec::new();
+    for (column, count, role, name) in named {
         let Some(name) = name else { continue };
-        let Some(id) = names::find(conn, role, name)? else { return Ok(None) };
-        conditions.and(condition, id);
+        let Some(value) = names::find(conn, role, name)? else { return Ok(None) };
+        columns.push(Indexed { column, count, value });
     }
+    conditions.all_of(conn, &columns)?;
     if let Some(status) = filter.status {
         conditions.also(in_status(status));
     }
     let range = Range { kind: Kind::Event, time: "e.received_at", since: filter.since, until: filter.until };
     Ok(conditions.between(conn, &range)?.then_some(conditions))
 }
+
+const COUNT_SOURCE: &str = "SELECT count(*) FROM (SELECT 1 FROM event WHERE source = ?1 LIMIT ?2)";
+const COUNT_TYPE: &str = "SELECT count(*) FROM (SELECT 1 FROM event WHERE type = ?1 LIMIT ?2)";
 
 /// [`EventStatus::of`] as a condition. What is rare starts from the small indexes of pending and undelivered deliveries.
 fn in_status(status: EventStatus) -> &'static str {

@@ -30,8 +30,8 @@ impl Operation for Finish {
 }
 
 /// Puts the verdict into the delivery; `false` if the lease is not the current one.
-fn judge(unit: &Unit<'_>, lease: &Lease, attempt: &Attempt, verdict: Verdict) -> Result<bool, Fault> {
-    let (id, owner, number) = (lease.delivery.0, unit.owner, lease.attempt);
+fn judge(unit: &mut Unit<'_>, lease: &Lease, attempt: &Attempt, verdict: Verdict) -> Result<bool, Fault> {
+    let (id, owner, number) = (lease.delivery.0, unit.owner.id(), lease.attempt);
     let ended = attempt.at.plus(attempt.duration).as_millis();
     let changed = match verdict {
         Verdict::Delivered => unit.execute(DELIVERED, (id, owner, number, ended))?,

@@ -3,6 +3,7 @@
 //! One thread writes and shares each commit among all who wait; two threads read. Several processes may have the file
 //! open at once: the unique key dedupes among them, and leases keep them off each other's deliveries.
 
+mod checkpoint;
 mod claim;
 mod conditions;
 mod deliveries;
@@ -11,6 +12,7 @@ mod fault;
 mod finish;
 mod identity;
 mod names;
+mod neighbours;
 mod open;
 mod owner;
 mod probe;
@@ -53,8 +55,11 @@ pub struct Options {
     pub rejections_per_source: usize,
     /// How many bytes of rejections are kept for each source.
     pub rejection_bytes_per_source: usize,
-    /// How long a transaction waits for one of another process.
+    /// How long a transaction waits for one of another process. Callers wait for two of them at most: one
+    /// for the batch before theirs, one for their own.
     pub busy_timeout: Duration,
+    /// How long a question may take.
+    pub question_timeout: Duration,
 }
 
 impl Default for Options {
@@ -65,9 +70,13 @@ impl Default for Options {
             rejections_per_source: 1_000,
             rejection_bytes_per_source: 64 << 20,
             busy_timeout: Duration::from_secs(2),
+            question_timeout: Duration::from_secs(2),
         }
     }
 }
+
+/// How long a question may take where no server answers others meanwhile.
+const ALONE: Duration = Duration::from_secs(60);
 
 /// A store in a SQLite file. Clones share it; the last one to go closes it.
 #[derive(Clone)]
@@ -103,7 +112,7 @@ impl SqliteStore {
             observer: Arc::clone(&observer),
         };
         let (writer, writing) = Writer::start(settings)?;
-        let started = Readers::start(path, options.busy_timeout, observer);
+        let started = Readers::start(path, options.busy_timeout, options.question_timeout, observer);
         let mut threads = Threads { reading: Vec::new(), writing: Some(writing) };
         match started {
             Ok((readers, reading)) => {
@@ -123,12 +132,13 @@ impl SqliteStore {
     /// # Errors
     /// [`OpenError`], in words for the operator.
     pub fn open_read_only(path: &Path) -> Result<Self, OpenError> {
-        let (readers, reading) = Readers::start(path, Options::default().busy_timeout, Arc::new(Silent))?;
+        let (readers, reading) = Readers::start(path, Options::default().busy_timeout, ALONE, Arc::new(Silent))?;
         Ok(Self::new(path, None, readers, Threads { reading, writing: None }))
     }
 
     fn new(path: &Path, writer: Option<Writer>, readers: Readers, threads: Threads) -> Self {
-        let (path, marks, threads) = (path.to_owned(), Marks::default(), Mutex::new(threads));
+        let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        let (marks, threads) = (Marks::default(), Mutex::new(threads));
         Self(Arc::new(Inner { path, writer, readers, marks, threads }))
     }
 

@@ -55,19 +55,32 @@ impl Names {
         }
         let name: String = conn.prepare_cached("SELECT name FROM name WHERE id = ?1")?.query_row([id], |row| row.get(0))?;
         let name: Arc<str> = name.into();
+        self.make_room();
         self.names.insert(id, Arc::clone(&name));
         Ok(name)
     }
 
-    /// Forgets all: numbers given out in a transaction that was rolled back are void.
+    /// Forgets an event type whose name has been deleted.
+    pub(super) fn forget_type(&mut self, id: i64) {
+        if let Some(name) = self.names.remove(&id) {
+            self.ids[Role::Type as usize].remove(&name);
+        }
+    }
+
+    /// Forgets all: numbers given out in a transaction that was rolled back are void, and another process may have deleted
+    /// what it has met.
     pub(super) fn forget(&mut self) {
         *self = Self::default();
     }
 
-    fn remember(&mut self, role: Role, name: Arc<str>, id: i64) {
+    fn make_room(&mut self) {
         if self.names.len() >= CACHED {
             self.forget();
         }
+    }
+
+    fn remember(&mut self, role: Role, name: Arc<str>, id: i64) {
+        self.make_room();
         self.names.insert(id, Arc::clone(&name));
         self.ids[role as usize].insert(name, id);
     }
@@ -83,4 +96,24 @@ pub(super) fn all(conn: &Connection, role: Role) -> rusqlite::Result<Vec<(i64, S
     conn.prepare_cached("SELECT id, name FROM name WHERE role = ?1")?
         .query_map([role as i64], |row| Ok((row.get(0)?, row.get(1)?)))?
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_more_names_are_kept_in_memory_than_the_bound() {
+        let conn = Connection::open_in_memory().unwrap();
+        conn.execute_batch(include_str!("migrations/0001.sql")).unwrap();
+        let mut names = Names::default();
+        for n in 0..CACHED + 10 {
+            names.intern(&conn, Role::Type, &n.to_string()).unwrap();
+            assert!(names.names.len() <= CACHED && names.ids[3].len() <= CACHED);
+        }
+        for id in 1..CACHED + 10 {
+            assert_eq!(*names.name(&conn, id as i64).unwrap(), *(id - 1).to_string());
+            assert!(names.names.len() <= CACHED && names.ids[3].len() <= CACHED);
+        }
+    }
 }

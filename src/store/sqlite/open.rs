@@ -1,7 +1,7 @@
 //! Opening a database: connections with their settings, the schema's version, and what can be wrong with a file.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
@@ -96,9 +96,11 @@ impl OpenError {
 
 /// A connection that writes; creates the database and brings its schema up to date.
 pub(super) fn writable(path: &Path, busy_timeout: Duration) -> Result<Connection, OpenError> {
-    let mut conn = writing(path, OpenFlags::SQLITE_OPEN_CREATE, busy_timeout)?;
-    migrate(path, &mut conn)?;
-    Ok(conn)
+    patiently(busy_timeout, || {
+        let mut conn = writing(path, OpenFlags::SQLITE_OPEN_CREATE, busy_timeout)?;
+        migrate(path, &mut conn)?;
+        Ok(conn)
+    })
 }
 
 /// Another connection that writes, to the same database: where there is none any more, none is begun.
@@ -119,12 +121,12 @@ fn writing(path: &Path, create: OpenFlags, busy_timeout: Duration) -> Result<Con
 }
 
 /// FULL is what "committed" means here. The cache is small on purpose: a large one is walked at every commit. The log is
-/// overwritten in place rather than truncated, which syncs faster.
+/// overwritten in place rather than truncated, which syncs faster; see [`super::checkpoint`] for when it is written back.
 const WRITER_SETTINGS: &str = "
     PRAGMA page_size = 4096;
     PRAGMA journal_mode = WAL;
     PRAGMA synchronous = FULL;
-    PRAGMA wal_autocheckpoint = 1500;
+    PRAGMA wal_autocheckpoint = 0;
     PRAGMA journal_size_limit = 67108864;
     PRAGMA cache_size = -6144;
     PRAGMA mmap_size = 0;
@@ -133,10 +135,25 @@ const WRITER_SETTINGS: &str = "
 /// A connection that only reads a database which is there and up to date.
 pub(super) fn read_only(path: &Path, busy_timeout: Duration) -> Result<Connection, OpenError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let conn = connect(path, flags, busy_timeout).map_err(|error| OpenError::explain(path, &error))?;
-    check_origin(path, &conn)?;
-    check_version(path, &conn)?;
-    Ok(conn)
+    patiently(busy_timeout, || {
+        let conn = connect(path, flags, busy_timeout).map_err(|error| OpenError::explain(path, &error))?;
+        check_origin(path, &conn)?;
+        check_version(path, &conn)?;
+        Ok(conn)
+    })
+}
+
+/// Opens again while the database is locked. SQLite itself does not wait for every lock: not for the one that changes the
+/// journal's mode, nor for the one under which another process recovers the log.
+#[expect(clippy::disallowed_methods, reason = "nothing tells when another process lets go of a lock")]
+fn patiently(patience: Duration, open: impl Fn() -> Result<Connection, OpenError>) -> Result<Connection, OpenError> {
+    let begun = Instant::now();
+    loop {
+        match open() {
+            Err(OpenError::Locked { .. }) if begun.elapsed() < patience => std::thread::sleep(Duration::from_millis(5)),
+            outcome => return outcome,
+        }
+    }
 }
 
 fn connect(path: &Path, flags: OpenFlags, busy_timeout: Duration) -> rusqlite::Result<Connection> {

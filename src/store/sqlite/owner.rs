@@ -1,7 +1,9 @@
 //! Who holds leases. Every process that writes is an owner: a row in the database and a lock on a file beside it. The
 //! operating system frees the lock when the process ends, however it ends, so leases of the dead are known at once.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::cell::RefCell;
+use std::fs::{File, Metadata, OpenOptions, TryLockError};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
@@ -16,8 +18,7 @@ use crate::domain::Timestamp;
 pub(super) struct Owner {
     id: i64,
     file: PathBuf,
-    /// Held, never read.
-    _lock: File,
+    lock: RefCell<File>,
 }
 
 impl Owner {
@@ -40,12 +41,21 @@ impl Owner {
         let id = conn.query_row("SELECT owner FROM counter WHERE id = 1", (), |row| row.get(0)).map_err(explain)?;
         conn.execute("INSERT INTO owner (id) VALUES (?1)", [id]).map_err(explain)?;
         let file = lock_file(database, id);
-        let unwritable = |reason: String| OpenError::NotWritable { path: file.clone(), reason };
-        let options = OpenOptions::new().write(true).create(true).truncate(false).open(&file);
-        let lock = options.map_err(|error| unwritable(error.to_string()))?;
-        lock.try_lock().map_err(|error| unwritable(error.to_string()))?;
+        let lock = lock(&file).map_err(|reason| OpenError::NotWritable { path: file.clone(), reason })?;
         conn.execute_batch("COMMIT").map_err(explain)?;
-        Ok(Self { id, file, _lock: lock })
+        Ok(Self { id, file, lock: RefCell::new(lock) })
+    }
+
+    /// Takes its place again, should another process have taken it for dead. To be called in a transaction.
+    fn renew(&self, unit: &mut Unit<'_>) -> Result<(), Fault> {
+        unit.execute("INSERT INTO owner (id) VALUES (?1) ON CONFLICT DO NOTHING", [self.id])?;
+        let inode = |found: std::io::Result<Metadata>| found.map(|file| (file.dev(), file.ino())).ok();
+        let held = inode(self.lock.borrow().metadata());
+        if held.is_none() || held != inode(self.file.metadata()) {
+            let lock = lock(&self.file).map_err(|reason| Fault::Own(format!("the lock file cannot be written: {reason}")))?;
+            self.lock.replace(lock);
+        }
+        Ok(())
     }
 
     /// Its number in the database.
@@ -73,8 +83,9 @@ impl Operation for Recover {
     const PRIORITY: Priority = Priority::Onward;
 
     fn run(&self, unit: &mut Unit<'_>) -> Result<u64, Fault> {
+        unit.owner.renew(unit)?;
         let mut others = unit.conn.prepare_cached("SELECT id FROM owner WHERE id <> ?1")?;
-        let others: Vec<i64> = others.query_map([unit.owner], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+        let others: Vec<i64> = others.query_map([unit.owner.id()], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
         let mut voided = 0;
         for owner in others {
             let file = lock_file(unit.path, owner);
@@ -100,6 +111,13 @@ fn lock_of_the_dead(file: &Path) -> Option<Option<File>> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Some(None),
         Err(_) => None,
     }
+}
+
+/// The locked file, made if need be; else why not.
+fn lock(file: &Path) -> Result<File, String> {
+    let lock = OpenOptions::new().write(true).create(true).truncate(false).open(file).map_err(|error| error.to_string())?;
+    lock.try_lock().map_err(|error| error.to_string())?;
+    Ok(lock)
 }
 
 fn lock_file(database: &Path, owner: i64) -> PathBuf {

@@ -1,6 +1,7 @@
 //! Forgetting: a reader walks to what is old enough and finished, the writer removes it in small chunks. The walk goes
 //! on where it stopped, so that what must stay is stepped over once a round and never under the write lock.
 
+use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 
 use rusqlite::{Connection, OptionalExtension as _};
@@ -97,7 +98,7 @@ impl Operation for Erase {
 
     fn run(&self, unit: &mut Unit<'_>) -> Result<Erased, Fault> {
         let mut erased = Erased { pruned: Pruned::default(), last: None };
-        let mut rows = 0;
+        let (mut rows, mut types) = (0, BTreeSet::new());
         for seq in &self.events {
             if rows >= self.rows.max(1) {
                 break;
@@ -106,7 +107,12 @@ impl Operation for Erase {
             // Looked at again under the write lock: the candidate may have come to life since.
             let pending = unit.conn.prepare_cached(PENDING)?.exists([seq])?;
             if !pending {
-                rows += self.erase(unit, *seq, &mut erased.pruned)?;
+                rows += self.erase(unit, *seq, &mut erased.pruned, &mut types)?;
+            }
+        }
+        for event_type in types {
+            if unit.execute(DELETE_TYPE, [event_type])? > 0 {
+                unit.forget_type(event_type);
             }
         }
         if self.extent == Extent::Whole {
@@ -117,12 +123,12 @@ impl Operation for Erase {
 }
 
 impl Erase {
-    fn erase(&self, unit: &Unit<'_>, seq: i64, pruned: &mut Pruned) -> Result<usize, Fault> {
+    fn erase(&self, unit: &mut Unit<'_>, seq: i64, pruned: &mut Pruned, types: &mut BTreeSet<i64>) -> Result<usize, Fault> {
         let payloads = unit.execute("DELETE FROM payload WHERE seq = ?1", [seq])?;
         pruned.payloads += payloads as u64;
         let mut rows = payloads + unit.execute(DELETE_ATTEMPTS, [seq])?;
         if self.extent == Extent::Whole {
-            let identity = erase_identity(unit, seq)?;
+            let identity = erase_identity(unit, seq, types)?;
             pruned.events += u64::from(identity > 0);
             rows += identity + unit.execute("DELETE FROM delivery WHERE event_seq = ?1", [seq])?;
         }
@@ -130,14 +136,17 @@ impl Erase {
     }
 }
 
-fn erase_identity(unit: &Unit<'_>, seq: i64) -> Result<usize, Fault> {
+fn erase_identity(unit: &mut Unit<'_>, seq: i64, types: &mut BTreeSet<i64>) -> Result<usize, Fault> {
     let mut statement = unit.conn.prepare_cached(IDENTITY)?;
-    let identity = statement.query_row([seq], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?))).optional()?;
-    let Some((source, event_id)) = identity else { return Ok(0) };
+    let identity = statement.query_row([seq], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get(2)?))).optional()?;
+    let Some((source, event_id, event_type)) = identity else { return Ok(0) };
+    types.insert(event_type);
     let keys = unit.execute("DELETE FROM event_key WHERE key = ?1 AND seq = ?2", (key(&source, &event_id), seq))?;
     Ok(keys + unit.execute("DELETE FROM event WHERE seq = ?1", [seq])?)
 }
 
 const PENDING: &str = "SELECT 1 FROM delivery WHERE event_seq = ?1 AND state = 0";
-const IDENTITY: &str = "SELECT (SELECT name FROM name WHERE id = event.source), event_id FROM event WHERE seq = ?1";
+const IDENTITY: &str = "SELECT (SELECT name FROM name WHERE id = event.source), event_id, type FROM event WHERE seq = ?1";
+/// Types come from senders: their names would pile up.
+pub(super) const DELETE_TYPE: &str = "DELETE FROM name WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM event WHERE type = ?1)";
 const DELETE_ATTEMPTS: &str = "DELETE FROM attempt WHERE delivery IN (SELECT id FROM delivery WHERE event_seq = ?1)";

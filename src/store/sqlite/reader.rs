@@ -2,9 +2,10 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 use tokio::sync::oneshot;
@@ -21,25 +22,58 @@ const READERS: usize = 2;
 const WAITING: Bounds = Bounds { requests: 256, bytes: usize::MAX };
 const ONE: Bounds = Bounds { requests: 1, bytes: usize::MAX };
 
-type Question = Box<dyn FnOnce(&Connection) + Send>;
+/// After so many steps of SQLite's machine, about a millisecond, it is looked whether a question should go on.
+const LOOK_EVERY: i32 = 10_000;
+
+/// A question, and until when it may take.
+struct Question {
+    answer: Box<dyn FnOnce(&Connection) + Send>,
+    limit: Limit,
+}
+
+/// What ends a question before its answer.
+#[derive(Clone)]
+struct Limit {
+    time: Duration,
+    gone: Arc<AtomicBool>,
+}
+
+/// Whoever asked; dropped when the answer is there, or not wanted any more.
+struct Asker(Arc<AtomicBool>);
+
+impl Drop for Asker {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// The limit of the question that a connection works on, and since when it does.
+type Current = Arc<Mutex<Option<(Instant, Limit)>>>;
+
+fn is_over(current: &Current) -> bool {
+    let current = current.lock().unwrap_or_else(PoisonError::into_inner);
+    current.as_ref().is_some_and(|(begun, limit)| limit.gone.load(Ordering::Relaxed) || begun.elapsed() > limit.time)
+}
 
 /// The way to the reading threads.
 pub(super) struct Readers {
     queue: Arc<Queue<Question>>,
+    time: Duration,
     observer: Arc<dyn Observer>,
 }
 
 impl Readers {
-    /// Opens the connections and starts the threads.
+    /// Opens the connections and starts the threads. No question may take longer than `time`.
     ///
     /// # Errors
     /// [`OpenError`].
     pub(super) fn start(
         path: &Path,
         busy_timeout: Duration,
+        time: Duration,
         observer: Arc<dyn Observer>,
     ) -> Result<(Self, Vec<JoinHandle<()>>), OpenError> {
-        let readers = Self { queue: Arc::new(Queue::new(WAITING, 0)), observer };
+        let readers = Self { queue: Arc::new(Queue::new(WAITING, 0)), time, observer };
         let mut threads = Vec::new();
         for number in 0..READERS {
             let started = open::read_only(path, busy_timeout).and_then(|conn| readers.spawn(path, number, conn));
@@ -49,13 +83,16 @@ impl Readers {
         Ok((readers, threads))
     }
 
-    fn spawn(&self, path: &Path, number: usize, conn: Connection) -> Result<JoinHandle<()>, OpenError> {
-        let queue = Arc::clone(&self.queue);
+    fn spawn(&self, path: &Path, number: usize, mut conn: Connection) -> Result<JoinHandle<()>, OpenError> {
+        let (queue, current) = (Arc::clone(&self.queue), Current::default());
+        let watched = Arc::clone(&current);
+        conn.progress_handler(LOOK_EVERY, Some(move || is_over(&watched))).map_err(|error| OpenError::explain(path, &error))?;
         let serve = move || {
             while let Some(questions) = queue.take(ONE) {
-                for question in questions {
+                for Question { answer, limit } in questions {
+                    *current.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), limit));
                     // A panic drops the question's answer, which its caller notices; the thread goes on.
-                    let _ = catch_unwind(AssertUnwindSafe(|| question(&conn)));
+                    let _ = catch_unwind(AssertUnwindSafe(|| answer(&conn)));
                 }
             }
         };
@@ -70,13 +107,31 @@ impl Readers {
         &self,
         question: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, StoreError> {
+        self.ask_within(self.time, question).await
+    }
+
+    /// Has a question answered, however long it takes, as long as somebody waits for it.
+    pub(super) async fn walk<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.ask_within(Duration::MAX, question).await
+    }
+
+    async fn ask_within<T: Send + 'static>(
+        &self,
+        time: Duration,
+        question: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
         let (answer, outcome) = oneshot::channel();
         let job = move |conn: &Connection| {
             if !answer.is_closed() {
                 let _ = answer.send(question(conn));
             }
         };
-        self.queue.push(Box::new(job), 0, Priority::New)?;
+        let asker = Asker(Arc::default());
+        let limit = Limit { time, gone: Arc::clone(&asker.0) };
+        self.queue.push(Question { answer: Box::new(job), limit }, 0, Priority::New)?;
         match outcome.await {
             Ok(Ok(found)) => Ok(found),
             Ok(Err(error)) => {

@@ -41,7 +41,7 @@ impl Inbox for SqliteStore {
 #[async_trait]
 impl Outbox for SqliteStore {
     async fn claim(&self, destination: &Arc<str>, limit: usize, now: Timestamp, lease: Duration) -> Result<Claim, StoreError> {
-        self.write(ClaimDue { destination: Arc::clone(destination), limit, now, lease }).await
+        self.write(ClaimDue::new(Arc::clone(destination), limit, now, lease)).await
     }
 
     async fn finish(&self, attempt: FinishedAttempt) -> Result<bool, StoreError> {
@@ -116,7 +116,7 @@ impl SqliteStore {
     /// One chunk; nothing only when there is nothing left in this round.
     async fn prune_to(&self, extent: Extent, before: Timestamp, chunk: usize) -> Result<Pruned, StoreError> {
         while let Some(after) = self.0.marks.next(extent) {
-            let events = self.0.readers.ask(move |conn| prune::candidates(conn, extent, before, after, chunk)).await?;
+            let events = self.0.readers.walk(move |conn| prune::candidates(conn, extent, before, after, chunk)).await?;
             if events.is_empty() {
                 self.0.marks.advance(extent, None);
                 break;

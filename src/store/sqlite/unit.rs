@@ -4,16 +4,17 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 
-use rusqlite::{Connection, Params};
+use rusqlite::{CachedStatement, Connection, Params};
 
 use super::fault::Fault;
 use super::names::{Names, Role};
+use super::owner::Owner;
 use super::queue::Priority;
 use super::rejections;
 use super::span::{Kind, Spans};
 
-/// Something to do in a write transaction. May run more than once, when a batch is rolled back and its operations are
-/// tried one by one: it must not use itself up.
+/// Something to do in a write transaction. May run more than once, when a batch is rolled back and its halves are
+/// tried apart: it must not use itself up.
 pub(super) trait Operation: Send + 'static {
     /// What the caller gets.
     type Output: Send + 'static;
@@ -49,14 +50,17 @@ pub(super) struct Unit<'w> {
     pub(super) conn: &'w Connection,
     /// The database file.
     pub(super) path: &'w Path,
-    /// Under which number this process holds leases.
-    pub(super) owner: i64,
+    /// This process, as it holds leases.
+    pub(super) owner: &'w Owner,
     names: &'w mut Names,
     bounds: RejectionBounds,
-    numbers: Option<Numbers>,
+    /// As they were, and as they are.
+    numbers: Option<(Numbers, Numbers)>,
     duplicates: HashMap<i64, Duplicates>,
     spans: Spans,
     refused: BTreeSet<i64>,
+    /// Kept at hand for the length of the transaction: looking for a statement costs as much as a small one itself.
+    statements: Vec<(&'static str, CachedStatement<'w>)>,
 }
 
 /// The last numbers given out.
@@ -74,14 +78,22 @@ struct Duplicates {
 
 impl<'w> Unit<'w> {
     /// Work on a transaction that has just begun.
-    pub(super) fn new(conn: &'w Connection, path: &'w Path, owner: i64, names: &'w mut Names, bounds: RejectionBounds) -> Self {
+    pub(super) fn new(conn: &'w Connection, path: &'w Path, owner: &'w Owner, names: &'w mut Names, bounds: RejectionBounds) -> Self {
         let (numbers, duplicates, spans, refused) = (None, HashMap::new(), Spans::default(), BTreeSet::new());
-        Self { conn, path, owner, names, bounds, numbers, duplicates, spans, refused }
+        let statements = Vec::new();
+        Self { conn, path, owner, names, bounds, numbers, duplicates, spans, refused, statements }
     }
 
     /// Runs a statement; returns how many rows it changed.
-    pub(super) fn execute(&self, sql: &str, params: impl Params) -> Result<usize, Fault> {
-        Ok(self.conn.prepare_cached(sql)?.execute(params)?)
+    pub(super) fn execute(&mut self, sql: &'static str, params: impl Params) -> Result<usize, Fault> {
+        let place = match self.statements.iter().position(|(known, _)| *known == sql) {
+            Some(place) => place,
+            None => {
+                self.statements.push((sql, self.conn.prepare_cached(sql)?));
+                self.statements.len() - 1
+            }
+        };
+        Ok(self.statements[place].1.execute(params)?)
     }
 
     /// The number of a name; a new one if it has none.
@@ -97,6 +109,11 @@ impl<'w> Unit<'w> {
     /// The name behind a number.
     pub(super) fn name(&mut self, id: i64) -> Result<std::sync::Arc<str>, Fault> {
         Ok(self.names.name(self.conn, id)?)
+    }
+
+    /// Forgets an event type whose name has been deleted.
+    pub(super) fn forget_type(&mut self, id: i64) {
+        self.names.forget_type(id);
     }
 
     /// The number that the next event would get.
@@ -136,7 +153,9 @@ impl<'w> Unit<'w> {
 
     /// Writes what was put off. The last step before the commit.
     pub(super) fn flush(mut self) -> Result<(), Fault> {
-        if let Some(numbers) = self.numbers {
+        if let Some((before, numbers)) = self.numbers
+            && before != numbers
+        {
             self.execute("UPDATE counter SET event = ?1, delivery = ?2 WHERE id = 1", (numbers.event, numbers.delivery))?;
         }
         // In key order, so that neighbours on a page are written together.
@@ -154,9 +173,10 @@ impl<'w> Unit<'w> {
     fn numbers(&mut self) -> Result<&mut Numbers, Fault> {
         if self.numbers.is_none() {
             let mut statement = self.conn.prepare_cached("SELECT event, delivery FROM counter WHERE id = 1")?;
-            self.numbers = Some(statement.query_row((), |row| Ok(Numbers { event: row.get(0)?, delivery: row.get(1)? }))?);
+            let numbers = statement.query_row((), |row| Ok(Numbers { event: row.get(0)?, delivery: row.get(1)? }))?;
+            self.numbers = Some((numbers, numbers));
         }
-        self.numbers.as_mut().ok_or_else(|| Fault::Own("the counters are missing".to_owned()))
+        self.numbers.as_mut().map(|(_, numbers)| numbers).ok_or_else(|| Fault::Own("the counters are missing".to_owned()))
     }
 }
 

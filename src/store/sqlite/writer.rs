@@ -10,9 +10,11 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
+use super::checkpoint::Log;
 use super::fault::Fault;
 use super::identity::Identity;
 use super::names::Names;
+use super::neighbours::Neighbours;
 use super::open::{self, OpenError};
 use super::owner::Owner;
 use super::queue::{Bounds, Queue, closed};
@@ -24,6 +26,8 @@ use crate::store::StoreError;
 const BATCH: Bounds = Bounds { requests: 1_000, bytes: 8 << 20 };
 /// How many more operations on work that is already stored may wait beyond the queue's bound.
 const ONWARD_RESERVE: usize = 4_096;
+/// How often a batch is split in search of damage. All may be damaged: then nobody should wait for thousands of tries.
+const SPLITS: usize = 64;
 
 /// How long the tidying up at the end waits for another process's transaction, each of its two steps: the program has been
 /// told to stop, and has little time left.
@@ -86,14 +90,28 @@ impl Writer {
     ///
     /// # Errors
     /// [`OpenError`].
-    pub(super) fn start(settings: Settings) -> Result<(Self, JoinHandle<State>), OpenError> {
-        let conn = open::writable(&settings.path, settings.busy_timeout)?;
-        let owner = Owner::register(&conn, &settings.path)?;
+    pub(super) fn start(mut settings: Settings) -> Result<(Self, JoinHandle<State>), OpenError> {
+        let mut conn = open::writable(&settings.path, settings.busy_timeout)?;
         let path = settings.path.clone();
         let cannot_open = |error: std::io::Error| OpenError::CannotOpen { path: path.clone(), reason: error.to_string() };
-        let identity = Identity::of(&path).map_err(cannot_open)?;
+        // Its one true name: whoever comes by another one looks for the same log and the same locks.
+        settings.path = path.canonicalize().map_err(cannot_open)?;
+        let owner = Owner::register(&conn, &settings.path)?;
+        let log = Log::default();
+        log.watch(&mut conn).map_err(|error| OpenError::explain(&path, &error))?;
+        let identity = Identity::of(&settings.path).map_err(cannot_open)?;
         let queue = Arc::new(Queue::new(settings.queue, ONWARD_RESERVE));
-        let state = State { conn, identity, owner, names: Names::default(), queue: Arc::clone(&queue), settings };
+        let state = State {
+            conn,
+            log,
+            identity,
+            owner,
+            names: Names::default(),
+            neighbours: Neighbours::default(),
+            held: Duration::ZERO,
+            queue: Arc::clone(&queue),
+            settings,
+        };
         let builder = std::thread::Builder::new().name("store-writer".to_owned());
         let thread = builder.spawn(move || state.serve()).map_err(cannot_open)?;
         Ok((Self { queue }, thread))
@@ -127,9 +145,13 @@ impl Writer {
 /// What the thread owns, and leaves to whoever joins it.
 pub(super) struct State {
     conn: Connection,
+    log: Log,
     identity: Identity,
     owner: Owner,
     names: Names,
+    neighbours: Neighbours,
+    /// How long the last transaction held the lock.
+    held: Duration,
     queue: Arc<Queue<Box<dyn Job>>>,
     settings: Settings,
 }
@@ -139,29 +161,52 @@ impl State {
         while let Some(mut jobs) = self.queue.take(BATCH) {
             jobs.retain(|job| job.wanted());
             if !jobs.is_empty() {
-                self.serve_batch(jobs);
+                let mut splits = SPLITS;
+                self.serve_batch(jobs, &mut splits);
+                self.between_batches();
             }
         }
         self
     }
 
-    fn serve_batch(&mut self, mut jobs: Vec<Box<dyn Job>>) {
+    /// Has these done in one transaction, or, if one of them is to blame for a failure, in several: each half for itself, and
+    /// again, so that the one is found in few commits. `splits` bounds how often that is tried for damage.
+    fn serve_batch(&mut self, mut jobs: Vec<Box<dyn Job>>, splits: &mut usize) {
         match self.transact(&mut jobs) {
             Ok(()) => jobs.into_iter().for_each(|job| job.settle(Ok(()))),
-            // Somebody's own fault: find out whose, and let the others through.
-            Err(fault) if fault.is_own() && jobs.len() > 1 => {
-                for job in jobs {
-                    self.serve_batch(vec![job]);
-                }
+            Err(Fault::Learned(_)) if *splits > 0 => {
+                *splits -= 1;
+                self.serve_batch(jobs, splits);
+            }
+            Err(fault) if fault.may_be_one() && jobs.len() > 1 && *splits > 0 => {
+                *splits -= usize::from(fault.breaks_connection());
+                // In order: what was queued first is done first.
+                let second = jobs.split_off(jobs.len() / 2);
+                self.serve_batch(jobs, splits);
+                self.serve_batch(second, splits);
             }
             Err(fault) => {
                 self.settings.observer.happened(&Happening::StoreFailed { cause: fault.cause() });
                 jobs.into_iter().for_each(|job| job.settle(Err(fault.to_error())));
-                if self.queue.is_closed() && !fault.is_own() {
+                if self.queue.is_closed() && !fault.may_be_one() {
                     // Nobody will wait through a failure of each batch that is left.
                     self.queue.abandon();
                 }
             }
+        }
+    }
+
+    /// What can wait until everybody has been answered.
+    #[expect(clippy::disallowed_methods, reason = "nothing tells whether another process waits for the lock")]
+    fn between_batches(&mut self) {
+        if self.identity.held().is_err() {
+            return;
+        }
+        if let Err(fault) = self.log.shorten(&self.conn, self.settings.busy_timeout) {
+            self.settings.observer.happened(&Happening::StoreFailed { cause: fault.cause() });
+        }
+        if let Some(pause) = self.neighbours.pause(self.held) {
+            std::thread::sleep(pause);
         }
     }
 
@@ -182,14 +227,25 @@ impl State {
 
     fn run(&mut self, jobs: &mut [Box<dyn Job>]) -> Result<(), Fault> {
         self.identity.held()?;
-        self.conn.prepare_cached("BEGIN IMMEDIATE")?.execute(())?;
-        let mut unit = Unit::new(&self.conn, &self.settings.path, self.owner.id(), &mut self.names, self.settings.rejections);
+        self.execute("BEGIN IMMEDIATE")?;
+        let locked = Instant::now();
+        if self.neighbours.look(&self.conn, self.owner.id())? {
+            // With the last event of a type its name goes, and its number may be given to another.
+            self.names.forget();
+        }
+        let mut unit = Unit::new(&self.conn, &self.settings.path, &self.owner, &mut self.names, self.settings.rejections);
         for job in jobs {
             job.run(&mut unit)?;
         }
         unit.flush()?;
-        self.conn.prepare_cached("COMMIT")?.execute(())?;
+        self.execute("COMMIT")?;
+        self.held = locked.elapsed();
         self.identity.check()
+    }
+
+    fn execute(&self, sql: &str) -> Result<(), Fault> {
+        self.conn.prepare_cached(sql).and_then(|mut statement| statement.execute(())).map_err(Fault::of_all)?;
+        Ok(())
     }
 
     /// Back to before the transaction, with a fresh connection if this one may be broken.
@@ -197,11 +253,14 @@ impl State {
         self.names.forget();
         // SQLite has rolled back by itself after some errors.
         let usable = self.conn.is_autocommit() || self.conn.execute_batch("ROLLBACK").is_ok();
-        if usable && !matches!(fault, Fault::Connection(_)) || self.identity.check().is_err() {
+        if usable && !fault.breaks_connection() || self.identity.check().is_err() {
             return;
         }
-        if let Ok(conn) = open::again(&self.settings.path, self.settings.busy_timeout) {
+        if let Ok(mut conn) = open::again(&self.settings.path, self.settings.busy_timeout)
+            && self.log.watch(&mut conn).is_ok()
+        {
             self.conn = conn;
+            self.neighbours.forget();
         }
     }
 

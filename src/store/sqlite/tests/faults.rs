@@ -304,6 +304,17 @@ async fn closing_commits_and_answers_what_is_queued() {
 }
 
 #[tokio::test]
+async fn closing_waits_for_nobodys_lock() {
+    let folder = InAFolder::new();
+    let (store, _) = folder.open_with(&options());
+    let other = folder.connect();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let begun = std::time::Instant::now();
+    store.close().await;
+    assert!(begun.elapsed() < options().busy_timeout);
+}
+
+#[tokio::test]
 async fn a_killed_writer_leaves_nobody_waiting() {
     let folder = InAFolder::new();
     let (store, _) = folder.open_with(&options());

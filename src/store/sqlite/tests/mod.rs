@@ -1,6 +1,10 @@
 //! The contract on SQLite, and what only this engine can do wrong.
 
+mod asking;
+mod damage;
 mod faults;
+mod log;
+mod naming;
 mod opening;
 mod plans;
 

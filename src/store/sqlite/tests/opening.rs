@@ -5,7 +5,8 @@ use std::path::Path;
 use rusqlite::ffi;
 
 use super::*;
-use crate::store::contract::{at, claim_one, event, fresh, key, names};
+use crate::domain::Verdict;
+use crate::store::contract::{at, claim_one, ended, event, fresh, key, names};
 use crate::store::sqlite::OpenError;
 use crate::store::{EventFilter, History as _, Inbox as _, Outbox as _, Prune};
 
@@ -64,16 +65,14 @@ async fn a_locked_database_is_refused_as_locked() {
 }
 
 #[tokio::test]
-async fn a_read_only_file_is_refused_as_not_writable() {
+async fn a_lock_file_that_cannot_be_written_is_refused_as_such() {
     let folder = InAFolder::new();
     drop(open(&folder.path()).unwrap());
-    let mut permissions = std::fs::metadata(folder.path()).unwrap().permissions();
-    permissions.set_readonly(true);
-    std::fs::set_permissions(folder.path(), permissions).unwrap();
-    if std::fs::OpenOptions::new().write(true).open(folder.path()).is_ok() {
-        return; // The superuser may write whatever the file says; `every_cause_has_its_own_error` covers the rest.
-    }
+    // Not even the superuser writes into a folder.
+    std::fs::create_dir(folder.0.path().join("store.db-owner-2")).unwrap();
     assert!(matches!(refusal(&folder.path()), OpenError::NotWritable { .. }));
+    std::fs::remove_dir(folder.0.path().join("store.db-owner-2")).unwrap();
+    assert!(open(&folder.path()).is_ok(), "nothing of the first try is left");
 }
 
 #[test]
@@ -131,6 +130,37 @@ async fn recovery_cleans_up_after_the_dead_and_leaves_the_living_alone() {
     assert_eq!(new.recover(at(1)).await.unwrap(), 1);
     assert_eq!(locks(folder.files()), ["store.db-owner-2", "store.db-owner-3"]);
     living.ready().await.unwrap();
+}
+
+#[tokio::test]
+async fn whoever_comes_by_a_symbolic_link_sees_the_same_locks() {
+    let folder = InAFolder::new();
+    let living = folder.open().await;
+    fresh(&living, "evt", at(0), &["app"]).await;
+    let lease = claim_one(&living, "app", at(0)).await;
+    let elsewhere = tempfile::tempdir().unwrap();
+    let link = elsewhere.path().join("link.db");
+    std::os::unix::fs::symlink(folder.path(), &link).unwrap();
+    let other = open(&link).unwrap();
+    assert_eq!(other.recover(at(1)).await.unwrap(), 0);
+    assert!(living.finish(ended(lease, at(1), Verdict::Delivered)).await.unwrap());
+    assert!(other.size().await.unwrap().wal > 0);
+    assert_eq!(std::fs::read_dir(elsewhere.path()).unwrap().count(), 1, "nothing lies beside the link");
+}
+
+#[tokio::test]
+async fn a_living_owner_that_was_taken_for_dead_takes_its_place_again() {
+    let folder = InAFolder::new();
+    let living = folder.open().await;
+    living.write(Run("DELETE FROM owner")).await.unwrap();
+    std::fs::remove_file(folder.0.path().join("store.db-owner-1")).unwrap();
+    living.recover(at(0)).await.unwrap();
+    fresh(&living, "evt", at(0), &["app"]).await;
+    let lease = claim_one(&living, "app", at(0)).await;
+    assert_eq!(folder.open().await.recover(at(1)).await.unwrap(), 0);
+    assert!(living.finish(ended(lease, at(1), Verdict::Delivered)).await.unwrap());
+    let owners: i64 = folder.connect().query_row("SELECT count(*) FROM owner WHERE id = 1", (), |row| row.get(0)).unwrap();
+    assert_eq!(owners, 1);
 }
 
 #[tokio::test]

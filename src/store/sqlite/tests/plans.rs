@@ -74,6 +74,8 @@ async fn pages_of_events_cost_little_whatever_the_filter() {
         EventFilter { source: text("rare"), ..none() },
         EventFilter { event_type: text("push"), ..none() },
         EventFilter { event_type: text("odd"), ..none() },
+        EventFilter { source: text("rare"), event_type: text("push"), ..none() },
+        EventFilter { source: text("hub"), event_type: text("odd"), ..none() },
         EventFilter { since: Some(at(EVENTS - 5)), ..none() },
         EventFilter { until: Some(at(5)), ..none() },
         EventFilter { since: Some(at(EVENTS / 2)), until: Some(at(EVENTS / 2 + 5)), ..none() },
@@ -97,6 +99,8 @@ async fn pages_of_deliveries_cost_little_whatever_the_filter() {
         DeliveryFilter { destination: text("seldom"), ..none() },
         DeliveryFilter { source: text("hub"), ..none() },
         DeliveryFilter { source: text("rare"), ..none() },
+        DeliveryFilter { source: text("rare"), destination: text("app"), ..none() },
+        DeliveryFilter { source: text("hub"), destination: text("seldom"), ..none() },
         DeliveryFilter { since: Some(at(EVENTS / 2)), until: Some(at(EVENTS / 2 + 5)), ..none() },
     ];
     for filter in filters {
@@ -117,7 +121,7 @@ async fn what_is_looked_up_by_key_is_searched_and_never_scanned() {
     let (_folder, conn) = filled().await;
     let by_event = format!("{} WHERE d.event_seq = ?1", deliveries::SELECT);
     let by_id = format!("{} WHERE e.seq = ?1", events::SELECT);
-    let queries: [(&str, &str); 8] = [
+    let queries: [(&str, &str); 9] = [
         (claim::DUE, "delivery_due"),
         (claim::NEXT_DUE, "delivery_due"),
         (deliveries::BACKLOG, "delivery_due"),
@@ -125,6 +129,7 @@ async fn what_is_looked_up_by_key_is_searched_and_never_scanned() {
         (&by_id, "INTEGER PRIMARY KEY"),
         ("SELECT seq FROM event_key WHERE key = ?1", "PRIMARY KEY"),
         ("SELECT id, size FROM rejection WHERE source = ?1 ORDER BY id DESC", "COVERING INDEX rejection_source"),
+        (prune::DELETE_TYPE, "COVERING INDEX event_type"),
         (prune::OLD_EVENTS, "INTEGER PRIMARY KEY"),
     ];
     for (sql, index) in queries {
