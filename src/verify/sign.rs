@@ -40,7 +40,8 @@ impl Verifier {
         let scheme = used.or(self.schemes.first());
         let scheme = scheme.filter(|scheme| can_sign(scheme.signature.algorithm) && !in_body(&scheme.signature.place));
         let scheme = scheme.ok_or_else(|| SignError::NothingToSign(self.provider().name.to_string()))?;
-        let key = scheme.keys.first().ok_or_else(|| SignError::NothingToSign(self.provider().name.to_string()))?;
+        let key = scheme.keys.get(scheme.signature.secret.map_or(0, |position| position.saturating_sub(1)));
+        let key = key.ok_or_else(|| SignError::NothingToSign(self.provider().name.to_string()))?;
         let mut signed = request.clone();
         signed.received_at = now;
         let timestamp = set_timestamp(&mut signed, &scheme.signature, now)?;
