@@ -66,8 +66,10 @@ impl Verifier {
         let own = items.take.first().and_then(|want| match want {
             Want::Text(name) => Some(name.clone()),
             Want::Param(name) => self.setup.params.get(name).cloned(),
+            // Any name may stand there, and none is known here.
             Want::Something => None,
         });
+        let own = own.ok_or_else(|| SignError::NothingToSign(self.provider().name.to_string()))?;
         let named = |name: &str, value: &str| match &items.naming {
             Naming::Pair(pair) => format!("{name}{pair}{value}"),
             Naming::Positions(_) => value.to_owned(),
@@ -77,7 +79,7 @@ impl Verifier {
             value += &named(name, &text);
             value += &items.separator;
         }
-        Ok(value + &named(&own.unwrap_or_default(), &encoded))
+        Ok(value + &named(&own, &encoded))
     }
 }
 

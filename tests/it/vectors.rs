@@ -32,21 +32,24 @@ struct Vector {
     url: Option<String>,
     audience: Option<String>,
     certificate_pem: Option<String>,
+    public_key: Option<String>,
+    key_id: Option<String>,
     recommended: String,
     policy: Option<String>,
 }
 
 /// Whether the signature holds. Some vectors carry no event ID, which is another question.
 fn holds(vector: &Vector, table: &Table) -> bool {
-    let secret = vector.certificate_pem.clone().unwrap_or_else(|| vector.secret.clone());
+    let public = vector.certificate_pem.clone().or_else(|| vector.public_key.clone());
+    let secret = public.unwrap_or_else(|| vector.secret.clone());
     let secrets = vector.secrets.clone().unwrap_or_else(|| vec![secret]);
     let mut setup = Setup::new(table.get(&vector.provider).unwrap().clone(), secrets.into_iter().map(Into::into).collect());
     setup.url.clone_from(&vector.url);
     let query = vector.url.as_deref().and_then(|url| url.split_once('?')).map_or("", |(_, query)| query);
-    if let Some(audience) = &vector.audience {
-        setup.params =
-            BTreeMap::from([("audience".to_owned(), audience.clone()), ("email".to_owned(), "sa@p.iam.gserviceaccount.com".to_owned())]);
-    }
+    // What a source configures beside the secret, under the names of the rows.
+    let email = vector.audience.as_ref().map(|_| "sa@p.iam.gserviceaccount.com".to_owned());
+    let params = [("audience", vector.audience.clone()), ("email", email), ("public_key", vector.key_id.clone())];
+    setup.params = params.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect();
     let now = Timestamp::from_secs(vector.now);
     let request = RawRequest {
         method: vector.method.clone(),
