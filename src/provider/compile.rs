@@ -211,10 +211,14 @@ fn jwt(written: &SignatureRow, algorithm: Algorithm) -> Result<Option<JwtRule>, 
 }
 
 fn want(text: &str) -> Want {
+    let hex = || {
+        let (least, most) = text.strip_prefix("hex:")?.split_once('-')?;
+        Some(Want::Hex(least.parse().ok()?, most.parse().ok()?))
+    };
     match text.strip_prefix("param:") {
         Some(name) => Want::Param(name.to_owned()),
         None if text == "*" => Want::Something,
-        None => Want::Text(text.to_owned()),
+        None => hex().unwrap_or_else(|| Want::Text(text.to_owned())),
     }
 }
 
@@ -234,11 +238,11 @@ fn timestamp(written: &TimestampRow) -> Result<TimestampRule, RowError> {
     })
 }
 
-fn event_id(row: &Row) -> Result<Vec<Locator>, RowError> {
-    if row.event_id.is_empty() {
-        return Ok(vec![Locator::BodyDigest]);
-    }
-    row.event_id.iter().map(|place| Locator::parse(place).map_err(|e| RowError::new("event_id", e))).collect()
+/// A place alone, or a template with several.
+fn event_id(row: &Row) -> Result<Vec<Template>, RowError> {
+    let written = if row.event_id.is_empty() { &["sha256".to_owned()][..] } else { &row.event_id[..] };
+    let template = |text: &String| Template::parse(&if text.contains('{') { text.clone() } else { format!("{{{text}}}") });
+    written.iter().map(|text| template(text).map_err(|e| RowError::new("event_id", e))).collect()
 }
 
 fn templates(key: &str, texts: &[String]) -> Result<Vec<Template>, RowError> {

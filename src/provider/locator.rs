@@ -32,6 +32,8 @@ pub enum Locator {
     QueryString,
     /// `sha256:` and the hex digest of the raw body.
     BodyDigest,
+    /// When the request arrived, with the beginning of its body's digest: for senders whose events nothing tells apart.
+    Arrival,
     /// The hex digest of the raw body by SHA-256.
     BodySha256,
     /// The base64 digest of the raw body by SHA-256.
@@ -70,6 +72,7 @@ impl Locator {
         ("path", Self::Path),
         ("query", Self::QueryString),
         ("sha256", Self::BodyDigest),
+        ("arrival", Self::Arrival),
         ("body_sha256", Self::BodySha256),
         ("body_sha256_base64", Self::BodySha256Base64),
         ("body_sha256_base64url", Self::BodySha256Base64Url),
@@ -132,6 +135,7 @@ impl std::fmt::Display for Locator {
             Self::UrlSha256 => f.write_str("SHA-256 of the URL"),
             Self::Claim(name) => write!(f, "claim {name}"),
             Self::BodyDigest | Self::BodySha256 | Self::BodySha256Base64 | Self::BodySha256Base64Url => f.write_str("SHA-256 of the body"),
+            Self::Arrival => f.write_str("time of arrival"),
             Self::Secret => f.write_str("secret"),
             Self::FormSorted => f.write_str("sorted form"),
             Self::HmacHex(inner) | Self::HmacBase64(inner) => write!(f, "HMAC of the {inner}"),

@@ -131,6 +131,8 @@ pub enum Want {
     Text(String),
     /// The value of this parameter of the source.
     Param(String),
+    /// Hex digits, at least and at most so many.
+    Hex(usize, usize),
     /// Any text but none.
     Something,
 }
@@ -219,7 +221,7 @@ pub struct Provider {
     /// How the secret becomes a key.
     pub key_form: KeyForm,
     /// Where the event's ID is, in order of preference; never empty.
-    pub event_id: Vec<Locator>,
+    pub event_id: Vec<Template>,
     /// Templates for the event's type, in order of preference.
     pub event_type: Vec<Template>,
     /// The methods that the source takes, in upper case, those of handshakes included.

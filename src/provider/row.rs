@@ -31,7 +31,8 @@ pub struct Row {
     pub secret: SecretRow,
     /// The form field that holds the JSON document when the body is a form.
     pub json_field: Option<String>,
-    /// Where the event's ID is, in order of preference; `sha256` of the body when left out.
+    /// Where the event's ID is, in order of preference: a place, or a template with several. `sha256` of the body when left
+    /// out; `arrival` where a sender repeats the same content for different events, so that nothing tells a duplicate.
     #[serde(default)]
     pub event_id: Vec<String>,
     /// Whether the signature covers the ID.
@@ -159,7 +160,7 @@ pub struct HandshakeRow {
     /// The method; `POST` when left out.
     pub method: Option<String>,
     /// What must stand where: `{ "json:/type" = "url_verification" }`. `param:NAME` is the value that the source configures,
-    /// `*` is anything.
+    /// `hex:20-32` so many hex digits, `*` anything.
     #[serde(default)]
     pub when: BTreeMap<String, String>,
     /// Whether it is signed like an event; true when left out.

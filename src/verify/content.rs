@@ -14,6 +14,9 @@ use super::{Setup, form};
 use crate::domain::RawRequest;
 use crate::provider::{Locator, Part, Template};
 
+/// The longest token whose HMAC is given away.
+const MAX_TOKEN: usize = 128;
+
 /// A request with what is known about it so far.
 pub(super) struct Scope<'a> {
     pub(super) request: &'a RawRequest,
@@ -115,8 +118,12 @@ impl<'a> Scope<'a> {
             Locator::Path => Some(Cow::Borrowed(&request.path)),
             Locator::QueryString => Some(Cow::Borrowed(&request.query)),
             Locator::BodyDigest => Some(Cow::Owned(format!("sha256:{}", hex::encode(Sha256::digest(&request.body))))),
+            Locator::Arrival => {
+                let digest = hex::encode(Sha256::digest(&request.body));
+                Some(Cow::Owned(format!("arrival:{}:{}", request.received_at, &digest[..16])))
+            }
             Locator::BodySha256 => Some(Cow::Owned(hex::encode(Sha256::digest(&request.body)))),
-            Locator::FormSorted => form::is_form(request).then(|| Cow::Owned(form::sorted(&request.body))),
+            Locator::FormSorted => form::is_form(request).then(|| form::sorted(&request.body)).flatten().map(Cow::Owned),
             Locator::HmacHex(inner) => self.hmac(inner).map(|tag| Cow::Owned(hex::encode(tag))),
             Locator::HmacBase64(inner) => self.hmac(inner).map(|tag| Cow::Owned(STANDARD.encode(tag))),
             // Only the hashing itself reads the secret.
@@ -131,8 +138,14 @@ impl<'a> Scope<'a> {
     /// The HMAC of what stands there under the source's first secret.
     fn hmac(&self, place: &Locator) -> Option<Vec<u8>> {
         let Some(Key::Mac(state)) = self.key else { return None };
+        // Nothing that could be a body: whoever asks must not get it signed.
+        let token = self.text(place).filter(|token| (1..=MAX_TOKEN).contains(&token.len()))?;
+        let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"+/=_-.".contains(&byte);
+        if !token.bytes().all(is_token) {
+            return None;
+        }
         let mut state = state.clone();
-        state.update(&self.bytes(place).filter(|bytes| !bytes.is_empty())?);
+        state.update(token.as_bytes());
         Some(state.finish())
     }
 

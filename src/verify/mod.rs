@@ -23,7 +23,7 @@ pub use key::KeyError;
 pub use sign::SignError;
 
 use crate::domain::{Code, Headers, RawRequest, Rejection, Reply, Timestamp, VerifiedEvent};
-use crate::provider::{Handshake, Locator, Place, Provider, Signature};
+use crate::provider::{Handshake, Place, Provider, Signature, Template};
 use content::Scope;
 use json::PointerSet;
 use key::Key;
@@ -78,7 +78,7 @@ struct Scheme {
     signature: Signature,
     keys: Vec<Key>,
     /// Where the ID of a request that is proved this way may be.
-    event_id: Vec<Locator>,
+    event_id: Vec<Template>,
 }
 
 impl Verifier {

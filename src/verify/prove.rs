@@ -11,7 +11,7 @@ use super::content::Scope;
 use super::key::Key;
 use super::{jwt, wire};
 use crate::domain::{Code, Rejection};
-use crate::provider::{Algorithm, JwtRule, Locator, Part, Place, Signature, TimestampRule};
+use crate::provider::{Algorithm, JwtRule, Locator, Part, Place, Signature, Template, TimestampRule};
 
 /// The most numbered headers that are looked at.
 const MAX_HEADERS: usize = 20;
@@ -25,12 +25,12 @@ pub(super) struct Proof<'a> {
     /// What the token had to say, where one was the proof.
     pub(super) jwt: Option<&'a JwtRule>,
     /// Where the event's ID may be.
-    pub(super) event_id: &'a [Locator],
+    pub(super) event_id: &'a [Template],
 }
 
 impl<'a> Proof<'a> {
     /// For what is taken as it comes.
-    pub(super) fn unverified(event_id: &'a [Locator]) -> Self {
+    pub(super) fn unverified(event_id: &'a [Template]) -> Self {
         Self { verified_by: "none".into(), timestamp: None, jwt: None, event_id }
     }
 }

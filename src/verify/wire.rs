@@ -80,6 +80,7 @@ pub(super) fn is(want: &Want, text: &str, params: &BTreeMap<String, String>) -> 
     match want {
         Want::Text(wanted) => wanted == text,
         Want::Param(name) => params.get(name).is_some_and(|wanted| !wanted.is_empty() && wanted.as_bytes().ct_eq(text.as_bytes()).into()),
+        Want::Hex(least, most) => (*least..=*most).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit()),
         Want::Something => !text.is_empty(),
     }
 }
