@@ -7,7 +7,7 @@ use secrecy::ExposeSecret;
 use super::content::Scope;
 use super::key::Key;
 use super::{Scheme, Verifier, age, json, prove, wire};
-use crate::domain::{HeaderBuilder, Headers, RawRequest, Timestamp};
+use crate::domain::{HeaderBuilder, RawRequest, Timestamp};
 use crate::provider::{Algorithm, Encoding, Locator, Naming, Place, Signature, Want};
 
 /// A request that cannot be signed by its row.
@@ -134,15 +134,28 @@ fn set_header(request: &mut RawRequest, name: &str, value: &[u8]) {
 
 /// The request without any signature of the row: as somebody without a secret would send it.
 impl Verifier {
-    /// Removes every signature that the row knows from the headers.
-    pub fn strip_signatures(&self, headers: &Headers) -> Headers {
-        let names: Vec<_> = self.provider().signatures.iter().map(|signature| &signature.place).collect();
-        headers.without(|name| {
-            names.iter().any(|place| match place {
-                Place::Header(header) => header == name,
-                Place::Headers(family) => name.starts_with(family.as_str()),
-                _ => false,
-            })
-        })
+    /// Removes every signature that the row knows from headers and query.
+    pub fn unsigned(&self, request: &RawRequest) -> RawRequest {
+        let places: Vec<_> = self.provider().signatures.iter().map(|signature| &signature.place).collect();
+        let in_header = |name: &str| places.iter().any(|place| is_header(place, name));
+        let in_query = |pair: &str| {
+            let name = pair.split('=').next().unwrap_or_default();
+            places.iter().any(|place| matches!(place, Place::Query(parameter) if parameter == name))
+        };
+        let query = request.query.split('&').filter(|pair| !in_query(pair)).collect::<Vec<_>>().join("&");
+        RawRequest { headers: request.headers.without(in_header), query, ..request.clone() }
+    }
+
+    /// Whether a signature of the row stands in that header, by its lower-case name.
+    pub fn signs_in(&self, header: &str) -> bool {
+        self.provider().signatures.iter().any(|signature| is_header(&signature.place, header))
+    }
+}
+
+fn is_header(place: &Place, name: &str) -> bool {
+    match place {
+        Place::Header(header) => header == name,
+        Place::Headers(family) => name.starts_with(family.as_str()),
+        _ => false,
     }
 }

@@ -45,6 +45,9 @@ pub(super) fn parse<'a>(value: &Cow<'a, str>, signature: &Signature, params: &BT
         Some(separator) => parts(&rest, separator),
         None => vec![rest],
     };
+    if sets.is_empty() {
+        return Err("it is empty".into());
+    }
     if sets.len() > MAX_ITEMS {
         return Err(format!("it has more than {MAX_ITEMS} sets"));
     }

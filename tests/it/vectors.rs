@@ -72,20 +72,36 @@ fn holds(vector: &Vector, table: &Table) -> bool {
 fn the_senders_own_libraries_agree_with_every_judgement() {
     let file: File = serde_json::from_str(include_str!("../data/vectors.json")).unwrap();
     let table = Table::builtin();
-    let known = |vector: &&Vector| table.get(&vector.provider).is_some();
+    let known = |vector: &&Vector| table.get(&vector.provider).is_some() && !OURS.iter().any(|(id, _)| *id == vector.id);
     let judged: Vec<_> = file.vectors.iter().filter(known).filter(|vector| vector.policy.is_none()).collect();
     assert!(judged.len() > 50);
-    let wrong = judged.iter().filter(|vector| holds(vector, &table) != (vector.recommended == "valid"));
+    let wrong = judged.iter().filter(|vector| holds(vector, &table) != expected(vector));
     let wrong: Vec<_> = wrong.map(|vector| &vector.id).collect();
     assert!(wrong.is_empty(), "{wrong:?}");
 }
 
 #[test]
-fn where_libraries_differ_the_strict_answer_is_ours() {
+fn where_libraries_differ_the_strict_answer_is_ours_but_where_said_otherwise() {
     let file: File = serde_json::from_str(include_str!("../data/vectors.json")).unwrap();
     let table = Table::builtin();
     let known = |vector: &&Vector| table.get(&vector.provider).is_some();
-    for vector in file.vectors.iter().filter(known).filter(|vector| vector.policy.is_some()) {
-        assert_eq!(holds(vector, &table), vector.recommended == "valid", "{} ({:?})", vector.id, vector.policy);
+    for vector in file.vectors.iter().filter(known) {
+        let ours = OURS.iter().find(|(id, _)| *id == vector.id).map(|(_, holds)| *holds);
+        if vector.policy.is_some() || ours.is_some() {
+            assert_eq!(holds(vector, &table), ours.unwrap_or(expected(vector)), "{} ({:?})", vector.id, vector.policy);
+        }
     }
 }
+
+fn expected(vector: &Vector) -> bool {
+    matches!(vector.recommended.as_str(), "valid" | "handshake")
+}
+
+/// Vectors that we judge otherwise, with our answer.
+const OURS: &[(&str, bool)] = &[
+    // The signature holds; that X-Pusher-Key names another key is said by a header that nothing signs.
+    ("pusher-bad-key-id", true),
+    // The URL is the one that was given to the sender. A library that is handed another tries it with a port as well; here
+    // the one that is configured must be the right one.
+    ("twilio-ok-port-signed-receiver-none", false),
+];
