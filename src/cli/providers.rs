@@ -50,7 +50,7 @@ impl<'a> From<&'a Provider> for View<'a> {
             secret: row.secret.hint.as_deref(),
             setup: row.setup.as_deref(),
             docs: row.docs.as_deref(),
-            event_id: provider.event_id.iter().map(ToString::to_string).collect(),
+            event_id: if row.event_id.is_empty() { vec!["sha256".to_owned()] } else { row.event_id.clone() },
             event_id_signed: row.event_id_signed,
             event_type: &row.event_type,
             retry: row.retry.as_ref().map(|retry| retry.policy.as_str()),

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use clap::Args;
 use futures_util::StreamExt as _;
 use serde::Serialize;
@@ -103,23 +105,29 @@ fn prepare(fixture: &Fixture, arguments: &Arguments, table: &Table) -> anyhow::R
     outgoing(&fixture, &arguments.to)
 }
 
-/// Changes what the signature covers: a byte of the body, or the token where there is nothing else.
+/// Changes what is proved: a byte of the body, or the secret where that is what is sent.
 pub(super) fn tamper(verifier: &Verifier, fixture: &mut Fixture) {
-    let covered = verifier.provider().signatures.iter().any(|signature| !signature.signed.parts().is_empty());
-    let token = verifier.provider().signatures.iter().all(|signature| signature.algorithm == crate::provider::Algorithm::Token);
-    let mut body = fixture.request.body.to_vec();
-    if let Some(last) = body.last_mut().filter(|_| covered && !token) {
+    let sends_secret = verifier.provider().signatures.iter().all(|signature| signature.algorithm.sends_secret());
+    let request = &mut fixture.request;
+    let mut body = request.body.to_vec();
+    if let Some(last) = body.last_mut().filter(|_| !sends_secret) {
         *last ^= 0x01;
-        fixture.request.body = body.into();
+        request.body = body.into();
         return;
     }
-    let headers = fixture.request.headers.iter().map(|(name, value)| {
-        let is_token = verifier.strip_signatures(&[(name, value)].into_iter().collect()).iter().next().is_none();
-        let value = if is_token { [value, b"x"].concat() } else { value.to_vec() };
+    let wrong = |value: &[u8]| match value.strip_prefix(b"Basic ").and_then(|text| STANDARD.decode(text).ok()) {
+        Some(credentials) => format!("Basic {}", STANDARD.encode([&credentials[..], b"x"].concat())).into_bytes(),
+        None => [value, b"x"].concat(),
+    };
+    let headers = request.headers.iter().map(|(name, value)| {
+        let value = if verifier.signs_in(name) { wrong(value) } else { value.to_vec() };
         (name.to_owned(), value)
     });
     let headers: Vec<_> = headers.collect();
-    fixture.request.headers = headers.iter().map(|(name, value)| (name.as_str(), value.as_slice())).collect();
+    request.headers = headers.iter().map(|(name, value)| (name.as_str(), value.as_slice())).collect();
+    if !request.query.is_empty() && verifier.unsigned(request).query != request.query {
+        request.query.push('x');
+    }
 }
 
 /// The fixture as a request to the receiver.

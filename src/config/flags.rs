@@ -1,6 +1,7 @@
 //! What the command line says instead of, or beside, the file. Flags are written into the file's own form, so that one
 //! resolution judges both.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
@@ -81,6 +82,10 @@ impl Overrides {
         source.provider = Some(flag.provider.clone());
         secrets.extend(flag.given_secret().map(Secret));
         (source.secret, source.secrets) = (None, (!secrets.is_empty()).then_some(secrets));
+        if flag.url.is_some() {
+            source.url.clone_from(&flag.url);
+        }
+        source.params.extend(flag.params.clone());
         if self.forward.is_some() {
             report.places.note_flag(join(&path, "forward"), "--forward");
             source.forward.clone_from(&self.forward);
@@ -97,6 +102,10 @@ pub struct SourceFlag {
     pub provider: String,
     /// Whatever follows the first `=`, as it stands.
     pub secret: SecretString,
+    /// The URL that was given to the sender; from code alone.
+    pub url: Option<String>,
+    /// What the provider's row asks for; from code alone.
+    pub params: BTreeMap<String, String>,
 }
 
 /// A `--source` that cannot be read. Does not repeat what was written, because a secret may be in it.
@@ -116,7 +125,13 @@ impl SourceFlag {
         if name.is_empty() || provider.is_empty() {
             return Err(SourceFlagError);
         }
-        Ok(Self { name: name.to_owned(), provider: provider.to_owned(), secret: SecretString::from(secret) })
+        Ok(Self {
+            name: name.to_owned(),
+            provider: provider.to_owned(),
+            secret: SecretString::from(secret),
+            url: None,
+            params: BTreeMap::new(),
+        })
     }
 
     /// The secret, unless it is the empty text.

@@ -5,7 +5,9 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::locator::Locator;
-use super::model::{Algorithm, Encoding, Handshake, Items, KeyForm, Place, Provider, Signature, TimestampRule, TimestampUnit};
+use super::model::{
+    Algorithm, Encoding, Handshake, Items, JwtRule, KeyForm, Naming, Place, Provider, Signature, TimestampRule, TimestampUnit, Want,
+};
 use super::row::{HandshakeRow, Row, SignatureRow, TimestampRow};
 use super::template::Template;
 use crate::domain::{Reply, parse_duration, parse_size};
@@ -57,6 +59,7 @@ impl Provider {
             max_body: row.max_body.as_deref().map(parse_size).transpose().map_err(|e| RowError::new("max_body", e))?,
             credentials: credentials(&row, &signatures)?,
             retry_window: retry_window(&row)?,
+            any_signature: row.any_signature,
             signatures,
             row,
         };
@@ -74,7 +77,14 @@ fn named<T: Copy>(key: &str, text: Option<&str>, default: T, names: &[(&str, T)]
 }
 
 fn key_form(text: Option<&str>) -> Result<KeyForm, RowError> {
-    let names = [("text", KeyForm::Text), ("base64", KeyForm::Base64), ("hex", KeyForm::Hex), ("whsec", KeyForm::Whsec)];
+    let names = [
+        ("text", KeyForm::Text),
+        ("base64", KeyForm::Base64),
+        ("hex", KeyForm::Hex),
+        ("whsec", KeyForm::Whsec),
+        ("sha1", KeyForm::Sha1),
+        ("public", KeyForm::Public),
+    ];
     named("secret.key", text, KeyForm::Text, &names)
 }
 
@@ -87,7 +97,10 @@ fn signature(written: &SignatureRow, row: &Row) -> Result<Signature, RowError> {
         algorithm,
         encoding: named("signature.encoding", written.encoding.as_deref(), Encoding::Hex, &encodings)?,
         prefix: written.prefix.clone().unwrap_or_default(),
+        prefix_optional: written.prefix_optional,
         items: items(written)?,
+        secret: written.secret,
+        jwt: jwt(written, algorithm)?,
         signed: Template::parse(signed).map_err(|e| RowError::new("signed", e))?,
         timestamp: written.timestamp.as_ref().or(row.timestamp.as_ref()).map(timestamp).transpose()?,
     };
@@ -95,18 +108,23 @@ fn signature(written: &SignatureRow, row: &Row) -> Result<Signature, RowError> {
     Ok(signature)
 }
 
-/// What is signed must be there before the signature is checked: the body is not read as JSON until it holds.
+/// What is signed must be there before the signature is checked: the body is read as JSON first only where the signature
+/// itself stands in it.
 fn check_signed(signature: &Signature) -> Result<(), RowError> {
     let signed = signature.signed.locators();
-    if signed.iter().any(|place| place.json_pointer().is_some()) {
+    let in_body = matches!(signature.place, Place::Json(_) | Place::Form(_));
+    if !in_body && signed.iter().any(|place| place.json_pointer().is_some()) {
         return Err(RowError::new(
             "signed",
             "a JSON value cannot be signed by itself: nothing is read from the body before its signature holds",
         ));
     }
+    if signed.contains(&&Locator::Secret) != (signature.algorithm == Algorithm::Sha256) {
+        return Err(RowError::new("signed", "{secret} stands in what is hashed by algorithm = \"sha256\", and nowhere else"));
+    }
     match (&signature.timestamp, signed.contains(&&Locator::Timestamp)) {
         (None, true) => Err(RowError::new("signed", "{timestamp} is signed, so `timestamp` must say where it is")),
-        (Some(rule), true) if rule.from.json_pointer().is_some() => Err(RowError::new(
+        (Some(rule), true) if !in_body && rule.from.json_pointer().is_some() => Err(RowError::new(
             "timestamp.from",
             "{timestamp} is signed, so it cannot stand in the body, which is read only once its signature holds",
         )),
@@ -134,39 +152,84 @@ fn content_type(key: &str, written: Option<&String>) -> Result<String, RowError>
 fn place(written: &SignatureRow, algorithm: Algorithm) -> Result<Place, RowError> {
     match (&written.header, &written.from, algorithm) {
         (None, None, Algorithm::None) => Ok(Place::Nowhere),
-        (Some(header), None, _) if !header.is_empty() => header_name("signature.header", header).map(Place::Header),
+        (Some(header), None, _) => match header.strip_suffix('*') {
+            Some(family) => header_name("signature.header", family).map(Place::Headers),
+            None => header_name("signature.header", header).map(Place::Header),
+        },
         (None, Some(from), _) => match Locator::parse(from).map_err(|e| RowError::new("signature.from", e))? {
             Locator::Header(name) => Ok(Place::Header(name)),
             Locator::Query(name) => Ok(Place::Query(name)),
-            other => Err(RowError::new(
-                "signature.from",
-                format!("a signature in the {other} is not supported: write header:NAME or query:NAME"),
-            )),
+            Locator::Json(pointer) => Ok(Place::Json(pointer)),
+            Locator::Form(name) => Ok(Place::Form(name)),
+            other => Err(RowError::new("signature.from", format!("no signature stands in the {other}: write header, query, json or form"))),
         },
         _ => Err(RowError::new("signature.header", "name the header that carries the signature: header = \"X-Signature\"")),
     }
 }
 
 fn items(written: &SignatureRow) -> Result<Option<Items>, RowError> {
-    let Some(separator) = &written.list else {
-        return match (&written.pair, written.take.is_empty()) {
-            (None, true) => Ok(None),
-            _ => Err(RowError::new("signature.list", "`pair` and `take` need `list`, the separator between items")),
-        };
+    let wrong = |message: &str| Err(RowError::new("signature.list", message));
+    let Some(separator) = written.list.clone().filter(|separator| !separator.is_empty()) else {
+        let bare = written.pair.is_none() && written.take.is_empty() && written.positions.is_empty() && written.sets.is_none();
+        return if bare { Ok(None) } else { wrong("`pair`, `positions`, `sets` and `take` need `list`, the separator between items") };
     };
-    match &written.pair {
-        Some(pair) if !pair.is_empty() && !separator.is_empty() && !written.take.is_empty() => {
-            Ok(Some(Items { separator: separator.clone(), pair: pair.clone(), take: written.take.clone() }))
-        }
-        _ => Err(RowError::new(
-            "signature.list",
-            "a list needs `pair`, the separator inside an item, and `take`, the names of its signatures",
-        )),
+    if written.take.is_empty() {
+        return wrong("a list needs `take`, the names of its signatures");
+    }
+    let naming = match (&written.pair, written.positions.is_empty()) {
+        (Some(pair), true) if !pair.is_empty() => Naming::Pair(pair.clone()),
+        (None, false) => Naming::Positions(written.positions.clone()),
+        _ => return wrong("a list needs `pair`, the separator inside an item, or `positions`, the names of its items in order"),
+    };
+    let take = written.take.iter().map(|text| want(text)).collect();
+    Ok(Some(Items { sets: written.sets.clone(), separator, naming, take }))
+}
+
+fn jwt(written: &SignatureRow, algorithm: Algorithm) -> Result<Option<JwtRule>, RowError> {
+    let row = match (&written.jwt, algorithm) {
+        (Some(row), Algorithm::Jwt) => row,
+        (None, Algorithm::Jwt) => return Err(RowError::new("signature.jwt", "algorithm = \"jwt\" needs `jwt`, what the token must say")),
+        (Some(_), _) => return Err(RowError::new("signature.jwt", "goes with algorithm = \"jwt\" only")),
+        (None, _) => return Ok(None),
+    };
+    let algorithms = row
+        .algorithms
+        .iter()
+        .map(|name| name.parse().map_err(|_| RowError::new("signature.jwt.algorithms", format!("\"{name}\" is none"))));
+    let claims = row.claims.iter().map(|(name, texts)| Ok((name.clone(), templates("signature.jwt.claims", texts)?)));
+    let rule = JwtRule {
+        algorithms: algorithms.collect::<Result<Vec<_>, _>>()?,
+        claims: claims.collect::<Result<_, _>>()?,
+        without_body: row.without_body.clone(),
+        times: row.times.clone(),
+        detached: row.detached,
+    };
+    match rule.algorithms.is_empty() {
+        true => Err(RowError::new("signature.jwt.algorithms", "name the algorithms that the sender signs with")),
+        false => Ok(Some(rule)),
+    }
+}
+
+fn want(text: &str) -> Want {
+    let hex = || {
+        let (least, most) = text.strip_prefix("hex:")?.split_once('-')?;
+        Some(Want::Hex(least.parse().ok()?, most.parse().ok()?))
+    };
+    match text.strip_prefix("param:") {
+        Some(name) => Want::Param(name.to_owned()),
+        None if text == "*" => Want::Something,
+        None => hex().unwrap_or_else(|| Want::Text(text.to_owned())),
     }
 }
 
 fn timestamp(written: &TimestampRow) -> Result<TimestampRule, RowError> {
-    let units = [("s", TimestampUnit::Seconds), ("ms", TimestampUnit::Millis), ("rfc3339", TimestampUnit::Rfc3339)];
+    let units = [
+        ("s", TimestampUnit::Seconds),
+        ("ms", TimestampUnit::Millis),
+        ("s-or-ms", TimestampUnit::SecondsOrMillis),
+        ("rfc3339", TimestampUnit::Rfc3339),
+        ("http-date", TimestampUnit::HttpDate),
+    ];
     let tolerance = written.tolerance.as_deref().map(parse_duration).transpose().map_err(|e| RowError::new("timestamp.tolerance", e))?;
     Ok(TimestampRule {
         from: Locator::parse(&written.from).map_err(|e| RowError::new("timestamp.from", e))?,
@@ -175,11 +238,11 @@ fn timestamp(written: &TimestampRow) -> Result<TimestampRule, RowError> {
     })
 }
 
-fn event_id(row: &Row) -> Result<Vec<Locator>, RowError> {
-    if row.event_id.is_empty() {
-        return Ok(vec![Locator::BodyDigest]);
-    }
-    row.event_id.iter().map(|place| Locator::parse(place).map_err(|e| RowError::new("event_id", e))).collect()
+/// A place alone, or a template with several.
+fn event_id(row: &Row) -> Result<Vec<Template>, RowError> {
+    let written = if row.event_id.is_empty() { &["sha256".to_owned()][..] } else { &row.event_id[..] };
+    let template = |text: &String| Template::parse(&if text.contains('{') { text.clone() } else { format!("{{{text}}}") });
+    written.iter().map(|text| template(text).map_err(|e| RowError::new("event_id", e))).collect()
 }
 
 fn templates(key: &str, texts: &[String]) -> Result<Vec<Template>, RowError> {
@@ -200,7 +263,11 @@ fn methods(row: &Row, handshakes: &[Handshake]) -> Vec<String> {
 }
 
 fn handshake(written: &HandshakeRow) -> Result<Handshake, RowError> {
-    let when = written.when.iter().map(|(place, value)| Ok((Locator::parse(place)?, value.clone()))).collect::<Result<Vec<_>, _>>();
+    let when = written.when.iter().map(|(place, value)| Ok((Locator::parse(place)?, want(value)))).collect::<Result<Vec<_>, _>>();
+    let headers = written.headers.iter().map(|(name, value)| {
+        let value = Template::parse(value).map_err(|e| RowError::new("handshake.headers", e))?;
+        Ok((header_name("handshake.headers", name)?, value))
+    });
     Ok(Handshake {
         method: written.method.as_deref().unwrap_or("POST").to_ascii_uppercase(),
         when: when.map_err(|e: super::LocatorError| RowError::new("handshake.when", e))?,
@@ -208,6 +275,7 @@ fn handshake(written: &HandshakeRow) -> Result<Handshake, RowError> {
         status: status("handshake.status", written.status)?,
         content_type: content_type("handshake.content_type", written.content_type.as_ref())?,
         body: Template::parse(written.body.as_deref().unwrap_or_default()).map_err(|e| RowError::new("handshake.body", e))?,
+        headers: headers.collect::<Result<_, _>>()?,
     })
 }
 
@@ -228,7 +296,7 @@ fn status(key: &str, written: Option<u16>) -> Result<u16, RowError> {
 
 fn credentials(row: &Row, signatures: &[Signature]) -> Result<Vec<String>, RowError> {
     let mut names = row.credentials.iter().map(|name| header_name("credentials", name)).collect::<Result<Vec<_>, _>>()?;
-    let tokens = signatures.iter().filter(|signature| signature.algorithm == Algorithm::Token);
+    let tokens = signatures.iter().filter(|signature| signature.algorithm.sends_secret());
     names.extend(tokens.filter_map(|signature| match &signature.place {
         Place::Header(name) => Some(name.clone()),
         _ => None,

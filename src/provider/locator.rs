@@ -32,6 +32,27 @@ pub enum Locator {
     QueryString,
     /// `sha256:` and the hex digest of the raw body.
     BodyDigest,
+    /// When the request arrived, with the beginning of its body's digest: for senders whose events nothing tells apart.
+    Arrival,
+    /// The hex digest of the raw body by SHA-256.
+    BodySha256,
+    /// The base64 digest of the raw body by SHA-256.
+    BodySha256Base64,
+    /// The URL-safe base64 digest of the raw body by SHA-256, without padding.
+    BodySha256Base64Url,
+    /// The hex digest of the URL by SHA-256.
+    UrlSha256,
+    /// A claim of the token that is the signature.
+    Claim(String),
+    /// The secret itself, in content that is hashed without a key.
+    Secret,
+    /// The fields of a form body, decoded, sorted by name, each name followed by its value; values of one name distinct
+    /// and sorted.
+    FormSorted,
+    /// The HMAC-SHA256 of what stands there under the source's first secret, in hex.
+    HmacHex(Box<Self>),
+    /// The same in base64.
+    HmacBase64(Box<Self>),
 }
 
 /// A place that cannot be.
@@ -51,6 +72,13 @@ impl Locator {
         ("path", Self::Path),
         ("query", Self::QueryString),
         ("sha256", Self::BodyDigest),
+        ("arrival", Self::Arrival),
+        ("body_sha256", Self::BodySha256),
+        ("body_sha256_base64", Self::BodySha256Base64),
+        ("body_sha256_base64url", Self::BodySha256Base64Url),
+        ("url_sha256", Self::UrlSha256),
+        ("secret", Self::Secret),
+        ("form_sorted", Self::FormSorted),
     ];
 
     /// Parses a place.
@@ -68,6 +96,9 @@ impl Locator {
             Some(("query", name)) if !name.is_empty() => Ok(Self::Query(name.to_owned())),
             Some(("signature", name)) if !name.is_empty() => Ok(Self::SignatureItem(name.to_owned())),
             Some(("param", name)) if !name.is_empty() => Ok(Self::Param(name.to_owned())),
+            Some(("claim", name)) if !name.is_empty() => Ok(Self::Claim(name.to_owned())),
+            Some(("hmac_hex", inner)) => Ok(Self::HmacHex(Box::new(Self::parse(inner)?))),
+            Some(("hmac_base64", inner)) => Ok(Self::HmacBase64(Box::new(Self::parse(inner)?))),
             _ => {
                 let words: Vec<_> = Self::WORDS.iter().map(|(word, _)| *word).collect();
                 Err(LocatorError(text.to_owned(), words.join(", ")))
@@ -79,6 +110,7 @@ impl Locator {
     pub fn json_pointer(&self) -> Option<&str> {
         match self {
             Self::Json(pointer) => Some(pointer),
+            Self::HmacHex(inner) | Self::HmacBase64(inner) => inner.json_pointer(),
             _ => None,
         }
     }
@@ -100,7 +132,13 @@ impl std::fmt::Display for Locator {
             Self::Method => f.write_str("method"),
             Self::Path => f.write_str("path"),
             Self::QueryString => f.write_str("query"),
-            Self::BodyDigest => f.write_str("SHA-256 of the body"),
+            Self::UrlSha256 => f.write_str("SHA-256 of the URL"),
+            Self::Claim(name) => write!(f, "claim {name}"),
+            Self::BodyDigest | Self::BodySha256 | Self::BodySha256Base64 | Self::BodySha256Base64Url => f.write_str("SHA-256 of the body"),
+            Self::Arrival => f.write_str("time of arrival"),
+            Self::Secret => f.write_str("secret"),
+            Self::FormSorted => f.write_str("sorted form"),
+            Self::HmacHex(inner) | Self::HmacBase64(inner) => write!(f, "HMAC of the {inner}"),
         }
     }
 }

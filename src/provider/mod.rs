@@ -11,7 +11,9 @@ mod template;
 
 pub use compile::RowError;
 pub use locator::{Locator, LocatorError};
-pub use model::{Algorithm, Encoding, Handshake, Items, KeyForm, Place, Provider, Signature, TimestampRule, TimestampUnit};
-pub use row::{AnswerRow, FactsRow, HandshakeRow, RetryRow, Row, SecretRow, SignatureRow, SignatureRows, TimestampRow};
+pub use model::{
+    Algorithm, Encoding, Handshake, Items, JwtRule, KeyForm, Naming, Place, Provider, Signature, TimestampRule, TimestampUnit, Want,
+};
+pub use row::{AnswerRow, FactsRow, HandshakeRow, JwtRow, RetryRow, Row, SecretRow, SignatureRow, SignatureRows, TimestampRow};
 pub use table::{Table, TableError};
 pub use template::{Part, Template, TemplateError};

@@ -20,6 +20,22 @@ pub enum Algorithm {
     HmacSha384,
     /// HMAC with SHA-512.
     HmacSha512,
+    /// SHA-256 over content that holds the secret itself.
+    Sha256,
+    /// Ed25519 (RFC 8032), by a public key.
+    Ed25519,
+    /// ECDSA over P-256 with SHA-256, the signature in DER, by a public key.
+    EcdsaP256,
+    /// RSA PKCS#1 v1.5 with SHA-1, by a public key.
+    RsaSha1,
+    /// RSA PKCS#1 v1.5 with SHA-256, by a public key.
+    RsaSha256,
+    /// RSA PKCS#1 v1.5 with SHA-512, by a public key.
+    RsaSha512,
+    /// A JSON Web Token (RFC 7519) whose claims speak of the request.
+    Jwt,
+    /// User and password, as HTTP Basic authentication (RFC 7617).
+    Basic,
     /// The secret itself is sent.
     Token,
     /// Nothing proves the sender.
@@ -48,6 +64,10 @@ pub enum KeyForm {
     Hex,
     /// Decoded from base64 behind an optional `whsec_`.
     Whsec,
+    /// The SHA-1 digest of its UTF-8 bytes.
+    Sha1,
+    /// A public key: PEM, or hex or base64 of its raw or DER bytes, behind an optional `whpk_`.
+    Public,
 }
 
 /// The unit of a timestamp.
@@ -57,8 +77,12 @@ pub enum TimestampUnit {
     Seconds,
     /// Milliseconds since the Unix epoch.
     Millis,
+    /// Seconds or milliseconds since the Unix epoch, told apart by their size.
+    SecondsOrMillis,
     /// RFC 3339 text.
     Rfc3339,
+    /// The date of an HTTP header (RFC 9110 §5.6.7).
+    HttpDate,
 }
 
 /// Where the signature stands.
@@ -66,8 +90,14 @@ pub enum TimestampUnit {
 pub enum Place {
     /// In a header, by its lower-case name.
     Header(String),
+    /// In any of the headers whose lower-case name is this and a number.
+    Headers(String),
     /// In a query parameter.
     Query(String),
+    /// In the JSON document, by its pointer.
+    Json(String),
+    /// In a field of a form body.
+    Form(String),
     /// Nowhere: nothing proves the sender.
     Nowhere,
 }
@@ -75,12 +105,36 @@ pub enum Place {
 /// How a signature value splits into items.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Items {
+    /// Between sets of items, where each set has its own timestamp.
+    pub sets: Option<String>,
     /// Between items.
     pub separator: String,
-    /// Between an item's name and its value.
-    pub pair: String,
+    /// How an item gets its name.
+    pub naming: Naming,
     /// The names of the items that are signatures.
-    pub take: Vec<String>,
+    pub take: Vec<Want>,
+}
+
+/// How an item of a list gets its name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Naming {
+    /// It stands before this text, and the value behind it.
+    Pair(String),
+    /// By its place in the list; the last name goes for all that follow.
+    Positions(Vec<String>),
+}
+
+/// A text that must stand somewhere.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Want {
+    /// This text.
+    Text(String),
+    /// The value of this parameter of the source.
+    Param(String),
+    /// Hex digits, at least and at most so many.
+    Hex(usize, usize),
+    /// Any text but none.
+    Something,
 }
 
 /// The signed timestamp.
@@ -94,6 +148,21 @@ pub struct TimestampRule {
     pub tolerance: Duration,
 }
 
+/// What a token must say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JwtRule {
+    /// The algorithms that the sender signs with.
+    pub algorithms: Vec<jsonwebtoken::Algorithm>,
+    /// Claims with what they must be: any of these.
+    pub claims: Vec<(String, Vec<Template>)>,
+    /// Claims that may be absent when the body is empty.
+    pub without_body: Vec<String>,
+    /// Times that must be there.
+    pub times: Vec<String>,
+    /// Whether the body is the content that the token leaves out (RFC 7515, appendix F).
+    pub detached: bool,
+}
+
 /// One way to sign.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Signature {
@@ -105,12 +174,18 @@ pub struct Signature {
     pub encoding: Encoding,
     /// What stands before it.
     pub prefix: String,
+    /// Whether the prefix may be missing.
+    pub prefix_optional: bool,
     /// How the value splits, where it is a list.
     pub items: Option<Items>,
     /// The signed content.
     pub signed: Template,
     /// The signed timestamp.
     pub timestamp: Option<TimestampRule>,
+    /// The only secret that makes it, by its position from 1; any when left out.
+    pub secret: Option<usize>,
+    /// What the token must say, where the signature is one.
+    pub jwt: Option<JwtRule>,
 }
 
 /// A request that wants an answer and is no event.
@@ -119,7 +194,7 @@ pub struct Handshake {
     /// The method.
     pub method: String,
     /// What must stand where.
-    pub when: Vec<(Locator, String)>,
+    pub when: Vec<(Locator, Want)>,
     /// Whether it is signed like an event.
     pub signed: bool,
     /// The answer's status.
@@ -128,6 +203,8 @@ pub struct Handshake {
     pub content_type: String,
     /// The answer's body.
     pub body: Template,
+    /// Further header fields of the answer, names in lower case.
+    pub headers: Vec<(String, Template)>,
 }
 
 /// A sender, ready to be verified.
@@ -139,10 +216,12 @@ pub struct Provider {
     pub row: Row,
     /// The ways to sign, in order of preference.
     pub signatures: Vec<Signature>,
+    /// Whether any of them that holds is enough, rather than the first that is there.
+    pub any_signature: bool,
     /// How the secret becomes a key.
     pub key_form: KeyForm,
     /// Where the event's ID is, in order of preference; never empty.
-    pub event_id: Vec<Locator>,
+    pub event_id: Vec<Template>,
     /// Templates for the event's type, in order of preference.
     pub event_type: Vec<Template>,
     /// The methods that the source takes, in upper case, those of handshakes included.
@@ -174,9 +253,11 @@ impl Provider {
     pub fn summary(&self) -> String {
         let Some(first) = self.signatures.first() else { return String::new() };
         let place = match &first.place {
-            Place::Header(_) => self.row.signature.0.first().and_then(|row| row.header.clone()).unwrap_or_default(),
+            Place::Header(_) | Place::Headers(_) => self.row.signature.0.first().and_then(|row| row.header.clone()).unwrap_or_default(),
             Place::Query(name) => format!("query {name}"),
-            Place::Nowhere => "nothing".into(),
+            Place::Json(pointer) => format!("JSON value {pointer}"),
+            Place::Form(name) => format!("form field {name}"),
+            Place::Nowhere => return "nothing".into(),
         };
         let timestamp = first.timestamp.as_ref().map(|t| format!(", within {}", print_duration(t.tolerance))).unwrap_or_default();
         format!("{} in {place}{timestamp}", first.algorithm.as_str())
@@ -194,9 +275,27 @@ impl Algorithm {
         ("hmac-sha256", Self::HmacSha256),
         ("hmac-sha384", Self::HmacSha384),
         ("hmac-sha512", Self::HmacSha512),
+        ("sha256", Self::Sha256),
+        ("ed25519", Self::Ed25519),
+        ("ecdsa-p256-sha256", Self::EcdsaP256),
+        ("rsa-sha1", Self::RsaSha1),
+        ("rsa-sha256", Self::RsaSha256),
+        ("rsa-sha512", Self::RsaSha512),
+        ("jwt", Self::Jwt),
+        ("basic", Self::Basic),
         ("token", Self::Token),
         ("none", Self::None),
     ];
+
+    /// Whether a public key of the sender verifies it, so that nobody here can sign.
+    pub fn is_public(self) -> bool {
+        matches!(self, Self::Ed25519 | Self::EcdsaP256 | Self::RsaSha1 | Self::RsaSha256 | Self::RsaSha512)
+    }
+
+    /// Whether the secret itself is sent.
+    pub fn sends_secret(self) -> bool {
+        matches!(self, Self::Token | Self::Basic)
+    }
 
     /// Its name in rows.
     pub fn as_str(self) -> &'static str {

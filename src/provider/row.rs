@@ -19,6 +19,9 @@ pub struct Row {
     /// Where the signature is and how it is made: one table, or several in order of preference. The first whose place is
     /// filled decides; there is no falling back from it.
     pub signature: SignatureRows,
+    /// Whether any signature that holds is enough, rather than the first whose place is filled.
+    #[serde(default)]
+    pub any_signature: bool,
     /// The signed content; `{body}` when left out.
     pub signed: Option<String>,
     /// The signed timestamp, where there is one.
@@ -28,7 +31,8 @@ pub struct Row {
     pub secret: SecretRow,
     /// The form field that holds the JSON document when the body is a form.
     pub json_field: Option<String>,
-    /// Where the event's ID is, in order of preference; `sha256` of the body when left out.
+    /// Where the event's ID is, in order of preference: a place, or a template with several. `sha256` of the body when left
+    /// out; `arrival` where a sender repeats the same content for different events, so that nothing tells a duplicate.
     #[serde(default)]
     pub event_id: Vec<String>,
     /// Whether the signature covers the ID.
@@ -63,27 +67,62 @@ pub struct Row {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SignatureRow {
-    /// The header that carries it.
+    /// The header that carries it; a `*` at the end stands for a number: `X-DocuSign-Signature-*`.
     pub header: Option<String>,
-    /// Another place than a header: `query:token`.
+    /// Another place than a header: `query:token`, `json:/signature`, `form:signature`.
     pub from: Option<String>,
-    /// `hmac-sha256` when left out; `hmac-sha1`, `hmac-sha384`, `hmac-sha512`, `token`, `none`.
+    /// `hmac-sha256` when left out; `hmac-sha1`, `hmac-sha384`, `hmac-sha512`, `sha256`, `ed25519`, `ecdsa-p256-sha256`,
+    /// `rsa-sha1`, `rsa-sha256`, `rsa-sha512`, `jwt`, `basic`, `token`, `none`.
     pub algorithm: Option<String>,
     /// `hex` when left out; `base64`, `base64url`.
     pub encoding: Option<String>,
     /// Text that must stand before the signature: `sha256=`.
     pub prefix: Option<String>,
+    /// Whether that text may be missing.
+    #[serde(default)]
+    pub prefix_optional: bool,
     /// The separator between items, where the value is a list.
     pub list: Option<String>,
     /// The separator between an item's name and its value.
     pub pair: Option<String>,
-    /// The names of the items that are signatures; any of them may match.
+    /// The names of the items by their place in the list, where they have none of their own; the last goes for all that
+    /// follow.
+    #[serde(default)]
+    pub positions: Vec<String>,
+    /// The separator between sets of items, where each set has a timestamp of its own.
+    pub sets: Option<String>,
+    /// The names of the items that are signatures; any of them may match. `param:NAME` is the name that the source
+    /// configures.
     #[serde(default)]
     pub take: Vec<String>,
+    /// The position of the only secret that makes it, from 1.
+    pub secret: Option<usize>,
+    /// What the token must say, for `algorithm = "jwt"`.
+    pub jwt: Option<JwtRow>,
     /// Instead of the row's `signed`.
     pub signed: Option<String>,
     /// Instead of the row's `timestamp`.
     pub timestamp: Option<TimestampRow>,
+}
+
+/// What a token must say.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct JwtRow {
+    /// The algorithms that the sender signs with: `HS256`, `RS256`, `ES256`, …
+    pub algorithms: Vec<String>,
+    /// Claims with what they must be: templates, any of which may match.
+    #[serde(default)]
+    pub claims: BTreeMap<String, Vec<String>>,
+    /// Claims that may be absent when the body is empty.
+    #[serde(default)]
+    pub without_body: Vec<String>,
+    /// Times that must be there: `exp`, `nbf`, `iat`.
+    #[serde(default)]
+    pub times: Vec<String>,
+    /// Whether the token leaves its content out, which is the body.
+    #[serde(default)]
+    pub detached: bool,
 }
 
 /// One or several [`SignatureRow`]s.
@@ -96,7 +135,7 @@ pub struct SignatureRows(pub Vec<SignatureRow>);
 pub struct TimestampRow {
     /// Where it is: `header:X-Timestamp`, `signature:t` (an item of the signature's list), `json:/timestamp`.
     pub from: String,
-    /// `s` when left out; `ms`, `rfc3339`.
+    /// `s` when left out; `ms`, `s-or-ms`, `rfc3339`, `http-date`.
     pub unit: Option<String>,
     /// How far it may be off, either way: `5m` when left out.
     pub tolerance: Option<String>,
@@ -106,7 +145,7 @@ pub struct TimestampRow {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SecretRow {
-    /// `text` when left out; `base64`, `hex`, `whsec` (base64 behind an optional `whsec_`).
+    /// `text` when left out; `base64`, `hex`, `whsec` (base64 behind an optional `whsec_`), `sha1`, `public`.
     pub key: Option<String>,
     /// What the sender calls it and what it looks like.
     pub hint: Option<String>,
@@ -120,7 +159,8 @@ pub struct SecretRow {
 pub struct HandshakeRow {
     /// The method; `POST` when left out.
     pub method: Option<String>,
-    /// What must stand where: `{ "json:/type" = "url_verification" }`.
+    /// What must stand where: `{ "json:/type" = "url_verification" }`. `param:NAME` is the value that the source configures,
+    /// `hex:20-32` so many hex digits, `*` anything.
     #[serde(default)]
     pub when: BTreeMap<String, String>,
     /// Whether it is signed like an event; true when left out.
@@ -131,6 +171,9 @@ pub struct HandshakeRow {
     pub content_type: Option<String>,
     /// The answer's body, a template.
     pub body: Option<String>,
+    /// Further header fields of the answer, templates.
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
 }
 
 /// The answer to an event, where the sender wants one of its own.

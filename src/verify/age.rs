@@ -6,6 +6,9 @@ use super::content::Scope;
 use crate::domain::{Code, Rejection, Timestamp, print_duration};
 use crate::provider::{TimestampRule, TimestampUnit};
 
+/// A number below this is seconds (until the year 5138), one from it on milliseconds (from 1973).
+const SMALLEST_MILLIS: i64 = 100_000_000_000;
+
 /// Checks the timestamp on both sides: too old and too far ahead.
 pub(super) fn check(scope: &Scope<'_>, rule: &TimestampRule, tolerance: Option<Duration>, now: Timestamp) -> Result<(), Rejection> {
     let Some(text) = scope.text(&rule.from).filter(|text| !text.is_empty()) else {
@@ -15,7 +18,8 @@ pub(super) fn check(scope: &Scope<'_>, rule: &TimestampRule, tolerance: Option<D
         return Err(Rejection::new(Code::TimestampMissing, format!("the timestamp in the {} is not a time", rule.from)));
     };
     // A whole-second timestamp is compared in whole seconds, as the senders' own libraries do.
-    let now = if rule.unit == TimestampUnit::Seconds { Timestamp::from_secs(now.as_secs()) } else { now };
+    let whole_seconds = matches!(rule.unit, TimestampUnit::Seconds | TimestampUnit::HttpDate);
+    let now = if whole_seconds { Timestamp::from_secs(now.as_secs()) } else { now };
     let tolerance = tolerance.unwrap_or(rule.tolerance);
     let (age, ahead) = (now.since(at), at.since(now));
     if age.max(ahead) <= tolerance {
@@ -30,7 +34,15 @@ fn parse(text: &str, unit: TimestampUnit) -> Option<Timestamp> {
     match unit {
         TimestampUnit::Seconds => text.parse().ok().map(Timestamp::from_secs),
         TimestampUnit::Millis => text.parse().ok().map(Timestamp::from_millis),
+        TimestampUnit::SecondsOrMillis => {
+            let number: i64 = text.parse().ok()?;
+            Some(if number.abs() < SMALLEST_MILLIS { Timestamp::from_secs(number) } else { Timestamp::from_millis(number) })
+        }
         TimestampUnit::Rfc3339 => Timestamp::parse(text).ok(),
+        TimestampUnit::HttpDate => {
+            let since_epoch = httpdate::parse_http_date(text).ok()?.duration_since(std::time::UNIX_EPOCH).ok()?;
+            Some(Timestamp::from_secs(i64::try_from(since_epoch.as_secs()).ok()?))
+        }
     }
 }
 
@@ -38,7 +50,10 @@ fn parse(text: &str, unit: TimestampUnit) -> Option<Timestamp> {
 pub(super) fn print(at: Timestamp, unit: TimestampUnit) -> String {
     match unit {
         TimestampUnit::Seconds => at.as_secs().to_string(),
-        TimestampUnit::Millis => at.as_millis().to_string(),
+        TimestampUnit::Millis | TimestampUnit::SecondsOrMillis => at.as_millis().to_string(),
+        TimestampUnit::HttpDate => {
+            httpdate::fmt_http_date(std::time::UNIX_EPOCH + Duration::from_secs(u64::try_from(at.as_secs()).unwrap_or_default()))
+        }
         TimestampUnit::Rfc3339 => at.to_string(),
     }
 }

@@ -1,22 +1,34 @@
 //! What stands where in a request: the one place that turns a [`Locator`] into bytes or text.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use sha2::{Digest, Sha256};
 
 use super::json::{PointerSet, Values};
+use super::jwt::{self, Claims};
+use super::key::Key;
 use super::{Setup, form};
 use crate::domain::RawRequest;
 use crate::provider::{Locator, Part, Template};
+
+/// The longest token whose HMAC is given away.
+const MAX_TOKEN: usize = 128;
 
 /// A request with what is known about it so far.
 pub(super) struct Scope<'a> {
     pub(super) request: &'a RawRequest,
     setup: &'a Setup,
     /// The items of the signature's list.
-    pub(super) items: Vec<(&'a str, &'a str)>,
+    pub(super) items: Vec<(Cow<'a, str>, Cow<'a, str>)>,
     /// The timestamp as sent.
     pub(super) timestamp: Option<Cow<'a, str>>,
+    /// The source's first key, for answers that prove its possession.
+    pub(super) key: Option<&'a Key>,
+    /// The claims of the token that proved the request.
+    pub(super) claims: Option<Claims>,
     json: Option<(&'a PointerSet, Values)>,
     /// Why the document could not be read as JSON, once that was tried.
     pub(super) json_error: Option<String>,
@@ -24,7 +36,7 @@ pub(super) struct Scope<'a> {
 
 impl<'a> Scope<'a> {
     pub(super) fn new(request: &'a RawRequest, setup: &'a Setup) -> Self {
-        Self { request, setup, items: Vec::new(), timestamp: None, json: None, json_error: None }
+        Self { request, setup, items: Vec::new(), timestamp: None, key: None, claims: None, json: None, json_error: None }
     }
 
     /// Looks the pointers up in the JSON document. Called only once the signature holds.
@@ -45,6 +57,22 @@ impl<'a> Scope<'a> {
             Some(text) => Cow::Owned(text.into_bytes()),
             None => Cow::Borrowed(&self.request.body),
         }
+    }
+
+    /// The URL as the sender used it: the configured one, with this request's deeper path and query. Never taken from what
+    /// the request says of its host.
+    fn url(&self) -> Option<Cow<'a, str>> {
+        let configured = self.setup.url.as_deref()?;
+        let base = configured.split(['?', '#']).next().unwrap_or_default();
+        let (subpath, query) = (self.request.subpath.as_str(), self.request.query.as_str());
+        let subpath = if base.ends_with(subpath) { "" } else { subpath };
+        let question = if query.is_empty() { "" } else { "?" };
+        Some(Cow::Owned(format!("{base}{subpath}{question}{query}")))
+    }
+
+    /// The values that the source configures.
+    pub(super) fn params(&self) -> &'a BTreeMap<String, String> {
+        &self.setup.params
     }
 
     /// Whether the document is a field of a form that has other fields too.
@@ -78,14 +106,28 @@ impl<'a> Scope<'a> {
             Locator::Form(name) if form::is_form(request) => form::field(&request.body, name).map(Cow::Owned),
             Locator::Form(_) => None,
             Locator::Query(name) => form::field(request.query.as_bytes(), name).map(Cow::Owned),
-            Locator::SignatureItem(name) => self.items.iter().find(|(item, _)| item == name).map(|(_, value)| Cow::Borrowed(*value)),
+            Locator::SignatureItem(name) => self.items.iter().find(|(item, _)| item == name).map(|(_, value)| value.clone()),
             Locator::Param(name) => self.setup.params.get(name).map(|value| Cow::Borrowed(value.as_str())),
             Locator::Timestamp => self.timestamp.clone(),
-            Locator::Url => self.setup.url.as_deref().map(Cow::Borrowed),
+            Locator::Url => self.url(),
+            Locator::UrlSha256 => self.url().map(|url| Cow::Owned(hex::encode(Sha256::digest(url.as_bytes())))),
+            Locator::Claim(name) => jwt::text(self.claims.as_ref()?, name).map(Cow::Owned),
+            Locator::BodySha256Base64 => Some(Cow::Owned(STANDARD.encode(Sha256::digest(&request.body)))),
+            Locator::BodySha256Base64Url => Some(Cow::Owned(URL_SAFE_NO_PAD.encode(Sha256::digest(&request.body)))),
             Locator::Method => Some(Cow::Borrowed(&request.method)),
             Locator::Path => Some(Cow::Borrowed(&request.path)),
             Locator::QueryString => Some(Cow::Borrowed(&request.query)),
             Locator::BodyDigest => Some(Cow::Owned(format!("sha256:{}", hex::encode(Sha256::digest(&request.body))))),
+            Locator::Arrival => {
+                let digest = hex::encode(Sha256::digest(&request.body));
+                Some(Cow::Owned(format!("arrival:{}:{}", request.received_at, &digest[..16])))
+            }
+            Locator::BodySha256 => Some(Cow::Owned(hex::encode(Sha256::digest(&request.body)))),
+            Locator::FormSorted => form::is_form(request).then(|| form::sorted(&request.body)).flatten().map(Cow::Owned),
+            Locator::HmacHex(inner) => self.hmac(inner).map(|tag| Cow::Owned(hex::encode(tag))),
+            Locator::HmacBase64(inner) => self.hmac(inner).map(|tag| Cow::Owned(STANDARD.encode(tag))),
+            // Only the hashing itself reads the secret.
+            Locator::Secret => None,
             Locator::Body | Locator::Document => match self.bytes(place)? {
                 Cow::Borrowed(bytes) => std::str::from_utf8(bytes).ok().map(Cow::Borrowed),
                 Cow::Owned(bytes) => String::from_utf8(bytes).ok().map(Cow::Owned),
@@ -93,23 +135,49 @@ impl<'a> Scope<'a> {
         }
     }
 
-    /// Renders a template as text; `None` when a place outside an optional part is empty.
-    pub(super) fn render(&self, template: &Template) -> Option<String> {
-        let mut text = String::new();
-        self.render_parts(template.parts(), &mut text).then_some(text)
+    /// The HMAC of what stands there under the source's first secret.
+    fn hmac(&self, place: &Locator) -> Option<Vec<u8>> {
+        let Some(Key::Mac(state)) = self.key else { return None };
+        // Nothing that could be a body: whoever asks must not get it signed.
+        let token = self.text(place).filter(|token| (1..=MAX_TOKEN).contains(&token.len()))?;
+        let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"+/=_-.".contains(&byte);
+        if !token.bytes().all(is_token) {
+            return None;
+        }
+        let mut state = state.clone();
+        state.update(token.as_bytes());
+        Some(state.finish())
     }
 
-    fn render_parts(&self, parts: &[Part], text: &mut String) -> bool {
+    /// Renders a template as text; `None` when a place outside an optional part is empty.
+    pub(super) fn render(&self, template: &Template) -> Option<String> {
+        self.render_as(template, |text, value| text.push_str(value))
+    }
+
+    /// Renders a template whose literal text is JSON: values are escaped as in its strings.
+    pub(super) fn render_json(&self, template: &Template) -> Option<String> {
+        self.render_as(template, |text, value| {
+            let quoted = serde_json::Value::from(value).to_string();
+            text.push_str(&quoted[1..quoted.len() - 1]);
+        })
+    }
+
+    fn render_as(&self, template: &Template, put: impl Fn(&mut String, &str)) -> Option<String> {
+        let mut text = String::new();
+        self.render_parts(template.parts(), &mut text, &put).then_some(text)
+    }
+
+    fn render_parts(&self, parts: &[Part], text: &mut String, put: &impl Fn(&mut String, &str)) -> bool {
         for part in parts {
             match part {
                 Part::Text(literal) => text.push_str(literal),
                 Part::Value(place) => match self.text(place).filter(|found| !found.is_empty()) {
-                    Some(found) => text.push_str(&found),
+                    Some(found) => put(text, &found),
                     None => return false,
                 },
                 Part::Optional(inner) => {
                     let before = text.len();
-                    if !self.render_parts(inner, text) {
+                    if !self.render_parts(inner, text, put) {
                         text.truncate(before);
                     }
                 }

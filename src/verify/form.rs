@@ -1,5 +1,7 @@
 //! Form bodies and queries (`application/x-www-form-urlencoded`).
 
+use std::collections::BTreeSet;
+
 use crate::domain::RawRequest;
 
 /// The most fields that are looked at.
@@ -17,14 +19,31 @@ pub(super) fn field(form: &[u8], name: &str) -> Option<String> {
     form_urlencoded::parse(form).take(MAX_FIELDS).find(|(field, _)| field == name).map(|(_, value)| value.into_owned())
 }
 
+/// The fields sorted by name, each name followed by its value; the values of one name distinct and sorted.
+///
+/// `None` for more fields than are looked at: what is left out would not be signed.
+pub(super) fn sorted(form: &[u8]) -> Option<String> {
+    if fields(form) > MAX_FIELDS {
+        return None;
+    }
+    let fields: BTreeSet<_> = form_urlencoded::parse(form).collect();
+    Some(fields.into_iter().fold(String::new(), |text, (name, value)| text + &name + &value))
+}
+
 /// How many fields there are.
 pub(super) fn fields(form: &[u8]) -> usize {
-    form_urlencoded::parse(form).take(MAX_FIELDS).count()
+    form_urlencoded::parse(form).take(MAX_FIELDS + 1).count()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_form_with_too_many_fields_has_no_sorted_text() {
+        assert_eq!(sorted(b"b=2&a=1&b=1&b=2").as_deref(), Some("a1b1b2"));
+        assert_eq!(sorted("a=1&".repeat(MAX_FIELDS + 1).as_bytes()), None);
+    }
 
     #[test]
     fn plus_is_a_space_and_percent_is_decoded() {

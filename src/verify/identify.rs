@@ -1,7 +1,5 @@
 //! Identity: what a proved request is called, and of which type it is. Also the answers to handshakes.
 
-use std::borrow::Cow;
-
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
@@ -9,7 +7,7 @@ use super::Verifier;
 use super::content::Scope;
 use super::prove::Proof;
 use crate::domain::{Code, EventKey, Rejection, Reply, VerifiedEvent, VerifiedParts};
-use crate::provider::{Handshake, Locator, Provider, Signature};
+use crate::provider::{Handshake, Locator, Place, Provider, Signature, Template};
 
 /// The longest event ID, in bytes.
 const MAX_EVENT_ID: usize = 1_024;
@@ -21,11 +19,29 @@ const MAX_HANDSHAKE: usize = 4_096;
 /// Every JSON value that the row looks at.
 pub(super) fn json_pointers(provider: &Provider) -> Vec<String> {
     let types = provider.event_type.iter().flat_map(|template| template.locators());
-    let handshakes = provider.handshakes.iter().filter(|handshake| handshake.signed);
-    let handshakes = handshakes.flat_map(|handshake| handshake.when.iter().map(|(place, _)| place).chain(handshake.body.locators()));
+    let handshakes =
+        provider.handshakes.iter().flat_map(|handshake| handshake.when.iter().map(|(place, _)| place).chain(handshake.body.locators()));
     let timestamps = provider.signatures.iter().filter_map(|signature| signature.timestamp.as_ref()).map(|rule| &rule.from);
-    let places = provider.event_id.iter().chain(types).chain(handshakes).chain(timestamps);
-    places.filter_map(Locator::json_pointer).map(str::to_owned).collect()
+    let signed = provider.signatures.iter().filter(|signature| in_body(signature)).flat_map(|signature| signature.signed.locators());
+    let own = provider.signatures.iter().filter_map(|signature| match &signature.place {
+        Place::Json(pointer) => Some(pointer.clone()),
+        _ => None,
+    });
+    let ids = provider.event_id.iter().flat_map(Template::locators);
+    let places = ids.chain(signed).chain(types).chain(handshakes).chain(timestamps);
+    places.filter_map(Locator::json_pointer).map(str::to_owned).chain(own).collect()
+}
+
+/// Whether the signature stands in the body.
+fn in_body(signature: &Signature) -> bool {
+    matches!(signature.place, Place::Json(_) | Place::Form(_))
+}
+
+/// Whether the body must be looked into before anything is proved: because the signature stands in it, or because a
+/// handshake that is not signed is known by it.
+pub(super) fn reads_body_first(provider: &Provider) -> bool {
+    let by_body = |handshake: &Handshake| handshake.when.iter().any(|(place, _)| place.json_pointer().is_some());
+    provider.signatures.iter().any(in_body) || provider.handshakes.iter().any(|handshake| !handshake.signed && by_body(handshake))
 }
 
 /// Whether events come by this method, or only handshakes.
@@ -38,10 +54,10 @@ pub(super) fn takes_events_by(provider: &Provider, method: &str) -> bool {
 
 /// Where the ID of a request that this signature proves may be. Where the row says that the ID is signed, a header counts
 /// only if this very signature covers it: a sender with two sets of headers signs one of them.
-pub(super) fn trusted_ids(provider: &Provider, signature: &Signature) -> Vec<Locator> {
+pub(super) fn trusted_ids(provider: &Provider, signature: &Signature) -> Vec<Template> {
     let signed = signature.signed.locators();
     let is_trusted = |place: &&Locator| !(provider.row.event_id_signed && matches!(place, Locator::Header(_))) || signed.contains(place);
-    provider.event_id.iter().filter(is_trusted).cloned().collect()
+    provider.event_id.iter().filter(|template| template.locators().iter().all(is_trusted)).cloned().collect()
 }
 
 /// The event that a proved request brings.
@@ -63,22 +79,26 @@ pub(super) fn event(verifier: &Verifier, scope: &Scope<'_>, proof: Proof<'_>) ->
     }))
 }
 
-fn event_id<'a>(places: &[Locator], scope: &Scope<'a>) -> Result<Cow<'a, str>, Rejection> {
-    for place in places {
-        if let Locator::Header(name) = place
-            && scope.request.headers.all(name).nth(1).is_some()
-        {
-            return Err(Rejection::new(Code::EventIdMissing, format!("the header {name} came more than once")));
+fn event_id(templates: &[Template], scope: &Scope<'_>) -> Result<String, Rejection> {
+    for template in templates {
+        for place in template.locators() {
+            if let Locator::Header(name) = place
+                && scope.request.headers.all(name).nth(1).is_some()
+            {
+                return Err(Rejection::new(Code::EventIdMissing, format!("the header {name} came more than once")));
+            }
         }
-        let Some(id) = scope.text(place).filter(|id| !id.is_empty()) else { continue };
+        let Some(id) = scope.render(template).filter(|id| !id.is_empty()) else { continue };
         if id.len() > MAX_EVENT_ID {
-            return Err(Rejection::new(Code::EventIdMissing, format!("the ID in the {place} is longer than {MAX_EVENT_ID} bytes")));
+            return Err(Rejection::new(Code::EventIdMissing, format!("the event's ID is longer than {MAX_EVENT_ID} bytes")));
         }
         return Ok(id);
     }
-    let names = places.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let places = templates.iter().flat_map(Template::locators);
+    let is_json = places.clone().any(|place| place.json_pointer().is_some());
+    let names = places.map(ToString::to_string).collect::<Vec<_>>().join(", ");
     match &scope.json_error {
-        Some(error) if places.iter().any(|place| place.json_pointer().is_some()) => {
+        Some(error) if is_json => {
             Err(Rejection::new(Code::BodyUnreadable, format!("the event's ID is in the {names}, and the body is not JSON: {error}")))
         }
         _ => Err(Rejection::new(Code::EventIdMissing, format!("there is no ID in the {names}"))),
@@ -96,15 +116,18 @@ fn event_type(provider: &Provider, scope: &Scope<'_>) -> String {
 
 /// The answer to a handshake.
 pub(super) fn handshake_reply(handshake: &Handshake, scope: &Scope<'_>) -> Result<Reply, Rejection> {
-    let body = scope.render(&handshake.body).filter(|body| body.len() <= MAX_HANDSHAKE);
+    let is_json = handshake.content_type.contains("json");
+    let body = if is_json { scope.render_json(&handshake.body) } else { scope.render(&handshake.body) };
+    let body = body.filter(|body| body.len() <= MAX_HANDSHAKE);
     let body = body.ok_or_else(|| Rejection::new(Code::BodyUnreadable, "the handshake's challenge is missing or too long"))?;
-    Ok(Reply {
-        status: handshake.status,
-        headers: vec![
-            ("content-type".into(), handshake.content_type.clone()),
-            // What is echoed came from outside: no browser may take it for anything else.
-            ("x-content-type-options".into(), "nosniff".into()),
-        ],
-        body: Bytes::from(body),
-    })
+    let mut headers = vec![
+        ("content-type".into(), handshake.content_type.clone()),
+        // What is echoed came from outside: no browser may take it for anything else.
+        ("x-content-type-options".into(), "nosniff".into()),
+    ];
+    for (name, template) in &handshake.headers {
+        let value = scope.render(template).filter(|value| value.len() <= MAX_HANDSHAKE && !value.contains(char::is_control));
+        headers.extend(value.map(|value| (name.clone(), value)));
+    }
+    Ok(Reply { status: handshake.status, headers, body: Bytes::from(body) })
 }

@@ -1,12 +1,14 @@
 //! Keys, prepared once for each source and secret.
 
+use aws_lc_rs::signature::{self, ParsedPublicKey, UnparsedPublicKey, VerificationAlgorithm};
 use hmac::{Hmac, KeyInit, Mac};
 use secrecy::{ExposeSecret, SecretString};
 use sha1::Sha1;
 use sha2::{Sha256, Sha384, Sha512};
 use subtle::ConstantTimeEq;
 
-use crate::provider::{Algorithm, KeyForm};
+use super::jwt::TokenKey;
+use crate::provider::{Algorithm, KeyForm, Signature};
 
 /// A secret that cannot become a key. Tells its position and never its value.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -23,8 +25,40 @@ pub struct KeyError {
 pub(super) enum Key {
     /// An HMAC state with the key already absorbed.
     Mac(MacState),
-    /// The token itself.
-    Token(SecretString),
+    /// The secret, where it is hashed together with the content.
+    Hashed(SecretString),
+    /// A public key of the sender.
+    Public(PublicKey),
+    /// Keys for tokens.
+    Tokens(Vec<TokenKey>),
+    /// What is sent as it is: a token, or user and password.
+    Sent(SecretString),
+}
+
+/// A public key with the algorithm that it is for.
+pub(super) struct PublicKey {
+    algorithm: &'static dyn VerificationAlgorithm,
+    bytes: Vec<u8>,
+}
+
+impl PublicKey {
+    fn new(algorithm: Algorithm, bytes: Vec<u8>) -> Result<Self, &'static str> {
+        let algorithm: &'static dyn VerificationAlgorithm = match algorithm {
+            Algorithm::Ed25519 => &signature::ED25519,
+            Algorithm::EcdsaP256 => &signature::ECDSA_P256_SHA256_ASN1,
+            Algorithm::RsaSha1 => &signature::RSA_PKCS1_1024_8192_SHA1_FOR_LEGACY_USE_ONLY,
+            Algorithm::RsaSha512 => &signature::RSA_PKCS1_2048_8192_SHA512,
+            _ => &signature::RSA_PKCS1_2048_8192_SHA256,
+        };
+        // Only a key of the right kind can be parsed, so that a wrong one is found when it is configured.
+        ParsedPublicKey::new(algorithm, bytes.clone()).map_err(|_| "is no public key of the kind that this sender has")?;
+        Ok(Self { algorithm, bytes })
+    }
+
+    /// Whether the signature over the content is this key's.
+    pub(super) fn verifies(&self, content: &[u8], signature: &[u8]) -> bool {
+        UnparsedPublicKey::new(self.algorithm, &self.bytes).verify(content, signature).is_ok()
+    }
 }
 
 /// A running HMAC.
@@ -38,12 +72,12 @@ pub(super) enum MacState {
 
 impl Key {
     /// The keys of all secrets, in their order.
-    pub(super) fn all(secrets: &[SecretString], form: KeyForm, algorithm: Algorithm) -> Result<Vec<Self>, KeyError> {
-        if algorithm == Algorithm::None {
+    pub(super) fn all(secrets: &[SecretString], form: KeyForm, signature: &Signature) -> Result<Vec<Self>, KeyError> {
+        if signature.algorithm == Algorithm::None {
             return Ok(Vec::new());
         }
         let key = |(at, secret): (usize, &SecretString)| {
-            Self::new(secret, form, algorithm).map_err(|problem| KeyError { position: at + 1, problem })
+            Self::new(secret, form, signature).map_err(|problem| KeyError { position: at + 1, problem })
         };
         match secrets.is_empty() {
             true => Err(KeyError { position: 1, problem: "is missing" }),
@@ -51,22 +85,27 @@ impl Key {
         }
     }
 
-    fn new(secret: &SecretString, form: KeyForm, algorithm: Algorithm) -> Result<Self, &'static str> {
-        let text = secret.expose_secret();
+    fn new(secret: &SecretString, form: KeyForm, signature: &Signature) -> Result<Self, &'static str> {
+        let (text, algorithm) = (secret.expose_secret(), signature.algorithm);
         if text.trim().is_empty() {
             return Err("is empty");
         }
-        if algorithm == Algorithm::Token {
-            return Ok(Self::Token(secret.clone()));
+        if let Some(rule) = &signature.jwt {
+            return TokenKey::all(secret, rule).map(Self::Tokens);
         }
-        Ok(Self::Mac(MacState::new(algorithm, &form.key(text)?)))
+        match algorithm {
+            Algorithm::Token | Algorithm::Basic => Ok(Self::Sent(secret.clone())),
+            Algorithm::Sha256 => Ok(Self::Hashed(secret.clone())),
+            public if public.is_public() => Ok(Self::Public(PublicKey::new(algorithm, form.key(text)?)?)),
+            _ => Ok(Self::Mac(MacState::new(algorithm, &form.key(text)?))),
+        }
     }
 
-    /// Whether this is the token, compared in constant time.
-    pub(super) fn is_token(&self, candidate: &[u8]) -> bool {
+    /// Whether this is what was sent, compared in constant time.
+    pub(super) fn is_sent(&self, candidate: &[u8]) -> bool {
         match self {
-            Self::Token(token) => bool::from(token.expose_secret().as_bytes().ct_eq(candidate)),
-            Self::Mac(_) => false,
+            Self::Sent(secret) => bool::from(secret.expose_secret().as_bytes().ct_eq(candidate)),
+            _ => false,
         }
     }
 }
@@ -78,7 +117,7 @@ impl MacState {
             Algorithm::HmacSha1 => Self::Sha1(Hmac::new_from_slice(key).expect(ANY_LENGTH)),
             Algorithm::HmacSha384 => Self::Sha384(Hmac::new_from_slice(key).expect(ANY_LENGTH)),
             Algorithm::HmacSha512 => Self::Sha512(Hmac::new_from_slice(key).expect(ANY_LENGTH)),
-            Algorithm::HmacSha256 | Algorithm::Token | Algorithm::None => Self::Sha256(Hmac::new_from_slice(key).expect(ANY_LENGTH)),
+            _ => Self::Sha256(Hmac::new_from_slice(key).expect(ANY_LENGTH)),
         }
     }
 
@@ -104,10 +143,16 @@ impl MacState {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::provider::Table;
+
+    fn signature(algorithm: &str) -> Signature {
+        let text = format!("[a]\nsignature = {{ header = \"X\", algorithm = \"{algorithm}\" }}");
+        Table::parse(&text).unwrap().get("a").unwrap().signatures[0].clone()
+    }
 
     fn problem(secret: &str, form: KeyForm) -> &'static str {
         let secrets = ["fine".to_owned().into(), secret.to_owned().into()];
-        let error = Key::all(&secrets, form, Algorithm::HmacSha256).err().unwrap();
+        let error = Key::all(&secrets, form, &signature("hmac-sha256")).err().unwrap();
         assert_eq!(error.position, if form == KeyForm::Text { 2 } else { error.position });
         error.problem
     }
@@ -115,12 +160,12 @@ mod tests {
     #[test]
     fn a_secret_of_the_wrong_form_is_named_by_position_alone() {
         assert_eq!(problem("  ", KeyForm::Text), "is empty");
-        assert_eq!(Key::all(&[], KeyForm::Text, Algorithm::Token).err().unwrap().problem, "is missing");
+        assert_eq!(Key::all(&[], KeyForm::Text, &signature("token")).err().unwrap().problem, "is missing");
         assert_eq!(problem("whsec_%%", KeyForm::Hex), "is not hex");
         let public = ["whpk_Zm9v".to_owned().into()];
-        assert!(Key::all(&public, KeyForm::Whsec, Algorithm::HmacSha256).is_err());
+        assert!(Key::all(&public, KeyForm::Whsec, &signature("hmac-sha256")).is_err());
         let prefix_alone = ["whsec_".to_owned().into()];
-        assert_eq!(Key::all(&prefix_alone, KeyForm::Whsec, Algorithm::HmacSha256).err().unwrap().problem, "is empty");
+        assert_eq!(Key::all(&prefix_alone, KeyForm::Whsec, &signature("hmac-sha256")).err().unwrap().problem, "is empty");
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod form;
 mod headers;
 mod identify;
 mod json;
+mod jwt;
 mod key;
 mod prove;
 mod sign;
@@ -22,7 +23,7 @@ pub use key::KeyError;
 pub use sign::SignError;
 
 use crate::domain::{Code, Headers, RawRequest, Rejection, Reply, Timestamp, VerifiedEvent};
-use crate::provider::{Algorithm, Handshake, Locator, Place, Provider, Signature};
+use crate::provider::{Handshake, Place, Provider, Signature, Template};
 use content::Scope;
 use json::PointerSet;
 use key::Key;
@@ -69,6 +70,7 @@ pub struct Verifier {
     setup: Setup,
     schemes: Vec<Scheme>,
     pointers: PointerSet,
+    reads_body_first: bool,
 }
 
 /// One way to sign, with the source's keys in the form that it needs.
@@ -76,7 +78,7 @@ struct Scheme {
     signature: Signature,
     keys: Vec<Key>,
     /// Where the ID of a request that is proved this way may be.
-    event_id: Vec<Locator>,
+    event_id: Vec<Template>,
 }
 
 impl Verifier {
@@ -90,12 +92,13 @@ impl Verifier {
         let schemes = schemes
             .iter()
             .map(|signature| {
-                let keys = Key::all(&setup.secrets, provider.key_form, signature.algorithm)?;
+                let keys = Key::all(&setup.secrets, provider.key_form, signature)?;
                 Ok(Scheme { signature: signature.clone(), keys, event_id: identify::trusted_ids(provider, signature) })
             })
             .collect::<Result<_, _>>()?;
         let pointers = PointerSet::new(identify::json_pointers(provider));
-        Ok(Self { source: source.into(), schemes, pointers, setup })
+        let reads_body_first = identify::reads_body_first(provider);
+        Ok(Self { source: source.into(), schemes, pointers, reads_body_first, setup })
     }
 
     /// The sender's row.
@@ -109,11 +112,20 @@ impl Verifier {
     /// [`Rejection`] with the code that the sender learns and the explanation that it does not.
     pub fn judge(&self, request: &RawRequest, now: Timestamp) -> Result<Judgement, Rejection> {
         let mut scope = Scope::new(request, &self.setup);
+        scope.key = self.schemes.first().and_then(|scheme| scheme.keys.first());
+        if self.reads_body_first {
+            scope.read_json(&self.pointers);
+        }
         if let Some(reply) = self.handshake(&scope, false)? {
             return Ok(Judgement::Handshake(reply));
         }
         let proof = self.prove(&mut scope)?;
-        scope.read_json(&self.pointers);
+        if !self.reads_body_first {
+            scope.read_json(&self.pointers);
+        }
+        if let (Some(rule), Some(claims)) = (proof.jwt, &scope.claims) {
+            jwt::check_times(claims, rule, now)?;
+        }
         if let Some(rule) = &proof.timestamp {
             age::check(&scope, rule, self.setup.tolerance, now)?;
         }
@@ -128,7 +140,7 @@ impl Verifier {
 
     /// The query that may be stored and forwarded: without the parameters that carry static credentials.
     pub fn storable_query(&self, query: &str) -> String {
-        let tokens = self.provider().signatures.iter().filter(|signature| signature.algorithm == Algorithm::Token);
+        let tokens = self.provider().signatures.iter().filter(|signature| signature.algorithm.sends_secret());
         let names: Vec<_> =
             tokens.filter_map(|signature| if let Place::Query(name) = &signature.place { Some(name.as_str()) } else { None }).collect();
         if names.is_empty() {
@@ -144,14 +156,21 @@ impl Verifier {
     }
 
     fn prove<'a>(&'a self, scope: &mut Scope<'a>) -> Result<Proof<'a>, Rejection> {
-        if self.setup.verify { prove::prove(&self.schemes, scope) } else { Ok(Proof::unverified(&self.provider().event_id)) }
+        if self.setup.verify {
+            prove::prove(&self.schemes, scope, self.provider().any_signature)
+        } else {
+            Ok(Proof::unverified(&self.provider().event_id))
+        }
     }
 
     fn handshake(&self, scope: &Scope<'_>, signed: bool) -> Result<Option<Reply>, Rejection> {
         let asked = |handshake: &&Handshake| {
             handshake.signed == signed
                 && handshake.method == scope.request.method
-                && handshake.when.iter().all(|(place, value)| scope.text(place).as_deref() == Some(value))
+                && handshake
+                    .when
+                    .iter()
+                    .all(|(place, want)| scope.text(place).is_some_and(|text| wire::is(want, &text, &self.setup.params)))
         };
         let Some(handshake) = self.setup.provider.handshakes.iter().find(asked) else { return Ok(None) };
         identify::handshake_reply(handshake, scope).map(Some)

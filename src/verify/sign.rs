@@ -1,15 +1,14 @@
 //! Signing a request as its sender would: for fixtures, `onceward send` and users' own tests.
 
 use std::borrow::Cow;
-use std::fmt::Write as _;
 
 use secrecy::ExposeSecret;
 
 use super::content::Scope;
 use super::key::Key;
 use super::{Scheme, Verifier, age, json, prove, wire};
-use crate::domain::{HeaderBuilder, Headers, RawRequest, Timestamp};
-use crate::provider::{Algorithm, Locator, Place, Signature};
+use crate::domain::{HeaderBuilder, RawRequest, Timestamp};
+use crate::provider::{Algorithm, Encoding, Locator, Naming, Place, Signature, Want};
 
 /// A request that cannot be signed by its row.
 #[derive(Debug, thiserror::Error)]
@@ -36,9 +35,13 @@ impl Verifier {
             Place::Header(name) => request.headers.get(name).is_some(),
             _ => false,
         });
-        let scheme = used.or(self.schemes.first()).filter(|scheme| scheme.signature.algorithm != Algorithm::None);
+        let can_sign = |algorithm: Algorithm| !matches!(algorithm, Algorithm::None | Algorithm::Jwt) && !algorithm.is_public();
+        let in_body = |place: &Place| matches!(place, Place::Json(_) | Place::Form(_));
+        let scheme = used.or(self.schemes.first());
+        let scheme = scheme.filter(|scheme| can_sign(scheme.signature.algorithm) && !in_body(&scheme.signature.place));
         let scheme = scheme.ok_or_else(|| SignError::NothingToSign(self.provider().name.to_string()))?;
-        let key = scheme.keys.first().ok_or_else(|| SignError::NothingToSign(self.provider().name.to_string()))?;
+        let key = scheme.keys.get(scheme.signature.secret.map_or(0, |position| position.saturating_sub(1)));
+        let key = key.ok_or_else(|| SignError::NothingToSign(self.provider().name.to_string()))?;
         let mut signed = request.clone();
         signed.received_at = now;
         let timestamp = set_timestamp(&mut signed, &scheme.signature, now)?;
@@ -49,20 +52,34 @@ impl Verifier {
 
     fn signature_value(&self, scheme: &Scheme, key: &Key, request: &RawRequest, timestamp: Option<String>) -> Result<String, SignError> {
         let signature = &scheme.signature;
-        if let Key::Token(token) = key {
-            return Ok(format!("{}{}", signature.prefix, token.expose_secret()));
+        if let Key::Sent(secret) = key {
+            return Ok(match signature.algorithm {
+                Algorithm::Basic => format!("Basic {}", wire::encode(secret.expose_secret().as_bytes(), Encoding::Base64)),
+                _ => format!("{}{}", signature.prefix, secret.expose_secret()),
+            });
         }
         let mut scope = Scope::new(request, &self.setup);
         scope.timestamp = timestamp.clone().map(Cow::Owned);
         let tag = prove::tag(key, signature, &scope).map_err(|missing| SignError::Missing(missing.diagnosis))?;
         let encoded = wire::encode(&tag, signature.encoding);
         let Some(items) = &signature.items else { return Ok(format!("{}{encoded}", signature.prefix)) };
+        let own = items.take.first().and_then(|want| match want {
+            Want::Text(name) => Some(name.clone()),
+            Want::Param(name) => self.setup.params.get(name).cloned(),
+            // Any name may stand there, and none is known here.
+            Want::Something | Want::Hex(..) => None,
+        });
+        let own = own.ok_or_else(|| SignError::NothingToSign(self.provider().name.to_string()))?;
+        let named = |name: &str, value: &str| match &items.naming {
+            Naming::Pair(pair) => format!("{name}{pair}{value}"),
+            Naming::Positions(_) => value.to_owned(),
+        };
         let mut value = signature.prefix.clone();
         if let (Some(Locator::SignatureItem(name)), Some(text)) = (signature.timestamp.as_ref().map(|rule| &rule.from), timestamp) {
-            let _ = write!(value, "{name}{}{text}{}", items.pair, items.separator);
+            value += &named(name, &text);
+            value += &items.separator;
         }
-        let _ = write!(value, "{}{}{encoded}", items.take[0], items.pair);
-        Ok(value)
+        Ok(value + &named(&own, &encoded))
     }
 }
 
@@ -91,7 +108,9 @@ fn place(request: &mut RawRequest, place: &Place, value: &str) {
             pairs.push(format!("{name}={value}"));
             request.query = pairs.join("&");
         }
-        Place::Nowhere => {}
+        // A family of headers begins with number 1; what stands in a body cannot be set from here.
+        Place::Headers(family) => set_header(request, &format!("{family}1"), value.as_bytes()),
+        Place::Json(_) | Place::Form(_) | Place::Nowhere => {}
     }
 }
 
@@ -115,9 +134,28 @@ fn set_header(request: &mut RawRequest, name: &str, value: &[u8]) {
 
 /// The request without any signature of the row: as somebody without a secret would send it.
 impl Verifier {
-    /// Removes every signature that the row knows from the headers.
-    pub fn strip_signatures(&self, headers: &Headers) -> Headers {
-        let names: Vec<_> = self.provider().signatures.iter().map(|signature| &signature.place).collect();
-        headers.without(|name| names.iter().any(|place| matches!(place, Place::Header(header) if header == name)))
+    /// Removes every signature that the row knows from headers and query.
+    pub fn unsigned(&self, request: &RawRequest) -> RawRequest {
+        let places: Vec<_> = self.provider().signatures.iter().map(|signature| &signature.place).collect();
+        let in_header = |name: &str| places.iter().any(|place| is_header(place, name));
+        let in_query = |pair: &str| {
+            let name = pair.split('=').next().unwrap_or_default();
+            places.iter().any(|place| matches!(place, Place::Query(parameter) if parameter == name))
+        };
+        let query = request.query.split('&').filter(|pair| !in_query(pair)).collect::<Vec<_>>().join("&");
+        RawRequest { headers: request.headers.without(in_header), query, ..request.clone() }
+    }
+
+    /// Whether a signature of the row stands in that header, by its lower-case name.
+    pub fn signs_in(&self, header: &str) -> bool {
+        self.provider().signatures.iter().any(|signature| is_header(&signature.place, header))
+    }
+}
+
+fn is_header(place: &Place, name: &str) -> bool {
+    match place {
+        Place::Header(header) => header == name,
+        Place::Headers(family) => name.starts_with(family.as_str()),
+        _ => false,
     }
 }

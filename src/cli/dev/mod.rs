@@ -4,6 +4,7 @@ mod play;
 mod sink;
 mod watch;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -120,10 +121,17 @@ fn test_sources(table: &Table, fixtures: &[(PathBuf, Fixture)]) -> Vec<SourceFla
     let mut sources = Vec::new();
     for provider in table.iter() {
         let example = provider.row.secret.example.iter().cloned().map(SecretString::from);
-        let recorded = fixtures.iter().filter(|(_, fixture)| *fixture.provider == *provider.name);
-        let recorded = recorded.flat_map(|(_, fixture)| fixture.secrets.iter().cloned());
-        for secret in example.chain(recorded) {
-            sources.push(SourceFlag { name: provider.name.to_string(), provider: provider.name.to_string(), secret });
+        let recorded: Vec<_> = fixtures.iter().map(|(_, fixture)| fixture).filter(|fixture| *fixture.provider == *provider.name).collect();
+        let secrets = recorded.iter().flat_map(|fixture| fixture.secrets.iter().cloned());
+        // What a sender signs beside the request is as recorded, or stands in for it.
+        let url = recorded.iter().find_map(|fixture| fixture.url.clone());
+        let url = url.unwrap_or_else(|| format!("http://127.0.0.1:8080/hooks/{}", provider.name));
+        let mut params: BTreeMap<_, _> = provider.params().keys().map(|name| (name.clone(), "example".to_owned())).collect();
+        params.extend(recorded.iter().flat_map(|fixture| fixture.params.iter().cloned()));
+        let name = provider.name.to_string();
+        for secret in example.chain(secrets) {
+            let (provider, params, url) = (name.clone(), params.clone(), Some(url.clone()));
+            sources.push(SourceFlag { name: name.clone(), provider, secret, url, params });
         }
     }
     sources

@@ -70,7 +70,7 @@ const WRONG_TOP: &[Wrong] = &[
 
 const WRONG_SOURCE: &[Wrong] = &[
     ("[sources.a]\nprovider = \"strip\"\nsecret = \"s\"", 2, "sources.a.provider", "unknown provider \"strip\"; did you mean \"stripe\"?"),
-    ("[sources.a]\nprovider = \"zzzzzz\"\nsecret = \"s\"", 2, "sources.a.provider", "allowed: gitea, github"),
+    ("[sources.a]\nprovider = \"zzzzzz\"\nsecret = \"s\"", 2, "sources.a.provider", "allowed: "),
     ("[sources.a]\nsecret = \"s\"", 1, "sources.a.provider", "is missing: name the sender"),
     ("[sources.a]\nprovider = \"idempotency-key\"", 2, "sources.a.provider", "does not support \"idempotency-key\" yet"),
     ("[sources.\"A b\"]\nprovider = \"stripe\"", 1, "sources.\"A b\"", "a name is 1 to 64"),
