@@ -83,3 +83,11 @@ fn an_accepted_fixture_signed_again_is_accepted_under_its_own_name() {
     }
     assert!(signed > 30);
 }
+
+#[test]
+fn the_readme_says_how_many_senders_there_are() {
+    let (readme, count) = (include_str!("../../README.md"), Table::builtin().iter().count());
+    assert!(readme.contains(&format!("Built in are {count}, ")), "README.md says another number than {count}");
+    let changelog = include_str!("../../CHANGELOG.md");
+    assert!(changelog.contains(&format!("- {count} senders ")), "CHANGELOG.md says another number than {count}");
+}
