@@ -1,7 +1,7 @@
 //! Where a value is found in a request.
 
 /// A place in a request. Written `header:NAME`, `json:/pointer`, `form:NAME`, `query:NAME`, `signature:NAME`,
-/// `param:NAME`, or one of the words of [`Locator::WORDS`].
+/// `param:NAME`, or one of the words of `Locator::parse`: `body`, `document`, `url` and so on.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Locator {
     /// A header field, by its lower-case name.
