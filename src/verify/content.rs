@@ -75,6 +75,11 @@ impl<'a> Scope<'a> {
         &self.setup.params
     }
 
+    /// Whether a form has more than one field of that name.
+    pub(super) fn has_field_twice(&self, name: &str) -> bool {
+        form::is_form(self.request) && form::count(&self.request.body, name) > 1
+    }
+
     /// Whether the document is a field of a form that has other fields too.
     pub(super) fn has_fields_beside_document(&self) -> bool {
         let in_a_form = self.setup.provider.row.json_field.is_some() && form::is_form(self.request);

@@ -30,6 +30,11 @@ pub(super) fn sorted(form: &[u8]) -> Option<String> {
     Some(fields.into_iter().fold(String::new(), |text, (name, value)| text + &name + &value))
 }
 
+/// How many fields of that name there are.
+pub(super) fn count(form: &[u8], name: &str) -> usize {
+    form_urlencoded::parse(form).filter(|(field, _)| field == name).count()
+}
+
 /// How many fields there are.
 pub(super) fn fields(form: &[u8]) -> usize {
     form_urlencoded::parse(form).take(MAX_FIELDS + 1).count()

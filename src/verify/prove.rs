@@ -123,7 +123,7 @@ fn malformed(signature: &Signature, what: &str) -> Rejection {
     Rejection::new(Code::SignatureMalformed, format!("the signature in {} cannot be read: {what}", place_name(&signature.place)))
 }
 
-/// A header that the proof rests on must come once: two copies could be read one way here and another way elsewhere.
+/// A header or form field that the proof rests on must come once: two copies could be read one way here and another way elsewhere.
 fn refuse_repeated(signature: &Signature, scope: &Scope<'_>) -> Result<(), Rejection> {
     let own = match &signature.place {
         Place::Header(name) => Some(name.as_str()),
@@ -134,8 +134,19 @@ fn refuse_repeated(signature: &Signature, scope: &Scope<'_>) -> Result<(), Rejec
         Locator::Header(name) => Some(name.as_str()),
         _ => None,
     });
-    match own.into_iter().chain(signed).find(|name| scope.request.headers.all(name).nth(1).is_some()) {
-        Some(name) => Err(Rejection::new(Code::SignatureMalformed, format!("the header {name} came more than once"))),
+    if let Some(name) = own.into_iter().chain(signed).find(|name| scope.request.headers.all(name).nth(1).is_some()) {
+        return Err(Rejection::new(Code::SignatureMalformed, format!("the header {name} came more than once")));
+    }
+    let own_field = match &signature.place {
+        Place::Form(name) => Some(name.as_str()),
+        _ => None,
+    };
+    let fields = signature.signed.locators().into_iter().filter_map(|place| match place {
+        Locator::Form(name) => Some(name.as_str()),
+        _ => None,
+    });
+    match own_field.into_iter().chain(fields).find(|name| scope.has_field_twice(name)) {
+        Some(name) => Err(Rejection::new(Code::SignatureMalformed, format!("the form field {name} came more than once"))),
         None => Ok(()),
     }
 }
