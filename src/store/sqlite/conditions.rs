@@ -3,6 +3,7 @@
 use rusqlite::types::{Type, Value};
 use rusqlite::{Connection, Row, params_from_iter};
 
+use super::names::{self, Role};
 use super::span::{self, Kind};
 use crate::domain::Timestamp;
 use crate::store::{Order, Page};
@@ -80,23 +81,45 @@ impl Conditions {
     }
 }
 
-/// A column with an index of its own, and the value that it must have.
-pub(super) struct Indexed {
+/// A column with an index of its own, and the name that it must have, if one is asked for.
+pub(super) struct Named<'a> {
     /// As the query names it.
     pub(super) column: &'static str,
-    /// Counts the rows with the value, up to a limit.
+    /// Counts the rows with a value, up to a limit.
     pub(super) count: &'static str,
-    /// The value.
-    pub(super) value: i64,
+    /// What the name is of.
+    pub(super) role: Role,
+    /// The name.
+    pub(super) name: Option<&'a str>,
+}
+
+/// A column with an index of its own, and the value that it must have.
+struct Indexed {
+    column: &'static str,
+    count: &'static str,
+    value: i64,
 }
 
 /// How far rows are counted to tell the rare from the common.
 const FAR: [i64; 2] = [100, 2_000];
 
 impl Conditions {
+    /// One condition for each name that is asked for; `None` when there is no such name, and nothing can match.
+    pub(super) fn named(conn: &Connection, columns: &[Named<'_>]) -> rusqlite::Result<Option<Self>> {
+        let mut indexed = Vec::new();
+        for Named { column, count, role, name } in columns {
+            let Some(name) = name else { continue };
+            let Some(value) = names::find(conn, *role, name)? else { return Ok(None) };
+            indexed.push(Indexed { column, count, value });
+        }
+        let mut conditions = Self::default();
+        conditions.all_of(conn, &indexed)?;
+        Ok(Some(conditions))
+    }
+
     /// Adds a condition for each column. SQLite walks one index and filters by the rest: here it is led to the one with the
     /// fewest rows, or a rare value together with a common one would be looked for among all the common.
-    pub(super) fn all_of(&mut self, conn: &Connection, columns: &[Indexed]) -> rusqlite::Result<()> {
+    fn all_of(&mut self, conn: &Connection, columns: &[Indexed]) -> rusqlite::Result<()> {
         let rarest = if columns.len() > 1 { rarest(conn, columns)? } else { None };
         for (place, Indexed { column, value, .. }) in columns.iter().enumerate() {
             let led_away = if rarest.is_some_and(|rarest| rarest != place) { "+" } else { "" };

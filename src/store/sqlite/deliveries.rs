@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension as _, Row};
 
-use super::conditions::{Conditions, Indexed, Range, count, unknown};
-use super::names::{self, Role};
+use super::conditions::{Conditions, Named, Range, count, unknown};
+use super::names::Role;
 use super::span::Kind;
 use crate::domain::{Attempt, Backlog, DeliveryId, DeliveryStatus, EventKey, Timestamp};
 use crate::store::{AttemptRow, DeliveryFilter, DeliveryRow, Page};
@@ -20,18 +20,11 @@ pub(super) fn list(conn: &Connection, filter: &DeliveryFilter, page: Page) -> ru
 
 /// The filter's conditions; `None` when nothing can match.
 pub(super) fn conditions(conn: &Connection, filter: &DeliveryFilter) -> rusqlite::Result<Option<Conditions>> {
-    let mut conditions = Conditions::default();
-    let named = [
-        ("d.source", COUNT_SOURCE, Role::Source, &filter.source),
-        ("d.destination", COUNT_DESTINATION, Role::Destination, &filter.destination),
+    let columns = [
+        Named { column: "d.source", count: COUNT_SOURCE, role: Role::Source, name: filter.source.as_deref() },
+        Named { column: "d.destination", count: COUNT_DESTINATION, role: Role::Destination, name: filter.destination.as_deref() },
     ];
-    let mut columns = Vec::new();
-    for (column, count, role, name) in named {
-        let Some(name) = name else { continue };
-        let Some(value) = names::find(conn, role, name)? else { return Ok(None) };
-        columns.push(Indexed { column, count, value });
-    }
-    conditions.all_of(conn, &columns)?;
+    let Some(mut conditions) = Conditions::named(conn, &columns)? else { return Ok(None) };
     if let Some(status) = filter.status {
         conditions.also(in_status(status));
     }

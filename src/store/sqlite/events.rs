@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension as _, Row};
 
-use super::conditions::{Conditions, Indexed, Range, count, unknown};
+use super::conditions::{Conditions, Named, Range, count, unknown};
 use super::keys::{self, key};
 use super::names::{self, Role};
 use super::span::Kind;
@@ -46,15 +46,11 @@ fn list_by_id(conn: &Connection, filter: &EventFilter, event_id: &str, page: Pag
 
 /// Everything but the ID; `None` when nothing can match.
 pub(super) fn conditions(conn: &Connection, filter: &EventFilter) -> rusqlite::Result<Option<Conditions>> {
-    let mut conditions = Conditions::default();
-    let named = [("e.source", COUNT_SOURCE, Role::Source, &filter.source), ("e.type", COUNT_TYPE, Role::Type, &filter.event_type)];
-    let mut columns = Vec::new();
-    for (column, count, role, name) in named {
-        let Some(name) = name else { continue };
-        let Some(value) = names::find(conn, role, name)? else { return Ok(None) };
-        columns.push(Indexed { column, count, value });
-    }
-    conditions.all_of(conn, &columns)?;
+    let columns = [
+        Named { column: "e.source", count: COUNT_SOURCE, role: Role::Source, name: filter.source.as_deref() },
+        Named { column: "e.type", count: COUNT_TYPE, role: Role::Type, name: filter.event_type.as_deref() },
+    ];
+    let Some(mut conditions) = Conditions::named(conn, &columns)? else { return Ok(None) };
     if let Some(status) = filter.status {
         conditions.also(in_status(status));
     }
