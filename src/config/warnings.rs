@@ -30,7 +30,7 @@ impl Config {
         if !source.verify {
             warnings.push(format!("source {name}: verify = \"none\" records whatever anyone sends"));
         }
-        if source.verify && !provider.needs_secret() {
+        if source.verify && provider.proves_nothing() {
             warnings.push(format!("source {name}: nothing proves that a request comes from {}", provider.title()));
         }
         if let Some(window) = provider.retry_window.filter(|window| *window > self.retention.ids) {

@@ -97,9 +97,9 @@ impl Ingest {
     /// Takes a request in: when it returns, whatever the answer claims is on disk.
     pub async fn receive(&self, source: &Source, request: RawRequest) -> Answer {
         match source.verifier.judge(&request, self.parts.clock.now()) {
-            Ok(Judgement::Handshake(reply)) => {
+            Ok(Judgement::Handshake(answered)) => {
                 self.tell(&Happening::Handshake { source: &source.name });
-                Answer::Handshake(reply)
+                Answer::Handshake(answered.reply)
             }
             Ok(Judgement::Event(event)) => self.record(source, event).await,
             Err(rejection) => self.refuse(source, request, rejection).await,

@@ -53,6 +53,29 @@ pub enum Locator {
     HmacHex(Box<Self>),
     /// The same in base64.
     HmacBase64(Box<Self>),
+    /// What stands there as a string of JSON, in its quotation marks.
+    JsonString(Box<Self>),
+    /// The CRC-32 of the raw body, in decimal.
+    BodyCrc32,
+    /// The body in canonical JSON (RFC 8785); nothing for no body.
+    CanonicalJson,
+    /// The URL with the escapes of reserved characters decoded, without those that would change its meaning.
+    UrlUnescaped,
+    /// The URL with its query decoded and sorted, then the fields of the form, sorted.
+    UrlFormSorted,
+    /// Path and query, escaped once more.
+    TargetEscaped,
+    /// The digest of method, path and sorted query that Atlassian calls qsh.
+    RequestDigest,
+    /// The same with what follows the configured URL as the path.
+    SubpathDigest,
+    /// The header fields that the header of that name lists, sorted.
+    ListedHeaders(String),
+}
+
+/// Whether a pointer has a `*`, which stands for any item of an array.
+pub(crate) fn is_wild(pointer: &str) -> bool {
+    pointer.split('/').any(|token| token == "*")
 }
 
 /// A place that cannot be.
@@ -79,6 +102,13 @@ impl Locator {
         ("url_sha256", Self::UrlSha256),
         ("secret", Self::Secret),
         ("form_sorted", Self::FormSorted),
+        ("body_crc32", Self::BodyCrc32),
+        ("canonical_json", Self::CanonicalJson),
+        ("url_unescaped", Self::UrlUnescaped),
+        ("url_form_sorted", Self::UrlFormSorted),
+        ("target_escaped", Self::TargetEscaped),
+        ("request_digest", Self::RequestDigest),
+        ("subpath_digest", Self::SubpathDigest),
     ];
 
     /// Parses a place.
@@ -97,8 +127,10 @@ impl Locator {
             Some(("signature", name)) if !name.is_empty() => Ok(Self::SignatureItem(name.to_owned())),
             Some(("param", name)) if !name.is_empty() => Ok(Self::Param(name.to_owned())),
             Some(("claim", name)) if !name.is_empty() => Ok(Self::Claim(name.to_owned())),
+            Some(("headers_listed", name)) if !name.is_empty() => Ok(Self::ListedHeaders(name.to_ascii_lowercase())),
             Some(("hmac_hex", inner)) => Ok(Self::HmacHex(Box::new(Self::parse(inner)?))),
             Some(("hmac_base64", inner)) => Ok(Self::HmacBase64(Box::new(Self::parse(inner)?))),
+            Some(("json_string", inner)) => Ok(Self::JsonString(Box::new(Self::parse(inner)?))),
             _ => {
                 let words: Vec<_> = Self::WORDS.iter().map(|(word, _)| *word).collect();
                 Err(LocatorError(text.to_owned(), words.join(", ")))
@@ -106,11 +138,20 @@ impl Locator {
         }
     }
 
+    /// Whether it is found in the URL that was given to the sender.
+    pub fn needs_url(&self) -> bool {
+        match self {
+            Self::Url | Self::UrlSha256 | Self::UrlUnescaped | Self::UrlFormSorted | Self::RequestDigest | Self::SubpathDigest => true,
+            Self::HmacHex(inner) | Self::HmacBase64(inner) | Self::JsonString(inner) => inner.needs_url(),
+            _ => false,
+        }
+    }
+
     /// Whether it is found in the JSON document.
     pub fn json_pointer(&self) -> Option<&str> {
         match self {
             Self::Json(pointer) => Some(pointer),
-            Self::HmacHex(inner) | Self::HmacBase64(inner) => inner.json_pointer(),
+            Self::HmacHex(inner) | Self::HmacBase64(inner) | Self::JsonString(inner) => inner.json_pointer(),
             _ => None,
         }
     }
@@ -139,6 +180,14 @@ impl std::fmt::Display for Locator {
             Self::Secret => f.write_str("secret"),
             Self::FormSorted => f.write_str("sorted form"),
             Self::HmacHex(inner) | Self::HmacBase64(inner) => write!(f, "HMAC of the {inner}"),
+            Self::JsonString(inner) => inner.fmt(f),
+            Self::BodyCrc32 => f.write_str("CRC-32 of the body"),
+            Self::CanonicalJson => f.write_str("body as JSON"),
+            Self::UrlUnescaped => f.write_str("URL"),
+            Self::UrlFormSorted => f.write_str("URL and form"),
+            Self::TargetEscaped => f.write_str("path and query"),
+            Self::RequestDigest | Self::SubpathDigest => f.write_str("digest of the request"),
+            Self::ListedHeaders(name) => write!(f, "header fields that {name} lists"),
         }
     }
 }

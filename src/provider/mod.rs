@@ -4,16 +4,21 @@
 mod compile;
 mod locator;
 mod model;
+mod published;
 mod row;
 mod secret;
 mod table;
 mod template;
 
 pub use compile::RowError;
+pub(crate) use locator::is_wild;
 pub use locator::{Locator, LocatorError};
 pub use model::{
-    Algorithm, Encoding, Handshake, Items, JwtRule, KeyForm, Naming, Place, Provider, Signature, TimestampRule, TimestampUnit, Want,
+    Algorithm, Encoding, Fetch, Handshake, Items, JwtRule, KeyForm, Naming, Place, Provider, Signature, TimestampRule, TimestampUnit, Want,
 };
-pub use row::{AnswerRow, FactsRow, HandshakeRow, JwtRow, RetryRow, Row, SecretRow, SignatureRow, SignatureRows, TimestampRow};
+pub use published::{Published, PublishedForm, check_host};
+pub use row::{
+    AnswerRow, FactsRow, FetchRow, HandshakeRow, JwtRow, PublishedRow, RetryRow, Row, SecretRow, SignatureRow, SignatureRows, TimestampRow,
+};
 pub use table::{Table, TableError};
 pub use template::{Part, Template, TemplateError};

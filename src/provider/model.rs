@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::locator::Locator;
+use super::published::Published;
 use super::row::Row;
 use super::template::Template;
 use crate::domain::{Reply, print_duration};
@@ -135,6 +136,8 @@ pub enum Want {
     Hex(usize, usize),
     /// Any text but none.
     Something,
+    /// No text.
+    Nothing,
 }
 
 /// The signed timestamp.
@@ -186,6 +189,25 @@ pub struct Signature {
     pub secret: Option<usize>,
     /// What the token must say, where the signature is one.
     pub jwt: Option<JwtRule>,
+    /// What else must stand where for this way to be the one.
+    pub when: Vec<(Locator, Want)>,
+    /// Places that must hold what a template comes to; one that comes to nothing asks for nothing.
+    pub require: Vec<(Locator, Template)>,
+    /// The pointer of a JSON array each of whose items is signed by itself.
+    pub each: Option<String>,
+    /// Whether the SHA-256 digest of the content is signed instead of the content.
+    pub prehash: bool,
+    /// The components that must be signed, where it is an HTTP Message Signature (RFC 9421).
+    pub components: Option<Vec<String>>,
+    /// Where the sender publishes the key.
+    pub published: Option<Published>,
+}
+
+impl Signature {
+    /// Whether it stands in the body, which must then be looked into before anything is proved.
+    pub fn is_in_body(&self) -> bool {
+        matches!(self.place, Place::Json(_) | Place::Form(_))
+    }
 }
 
 /// A request that wants an answer and is no event.
@@ -205,6 +227,19 @@ pub struct Handshake {
     pub body: Template,
     /// Further header fields of the answer, names in lower case.
     pub headers: Vec<(String, Template)>,
+    /// Where the source's secret stands, to be kept before the answer.
+    pub learn: Option<Locator>,
+    /// What is to be visited before the answer.
+    pub fetch: Option<Fetch>,
+}
+
+/// A URL that a sender wants to be visited.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fetch {
+    /// The URL.
+    pub url: Template,
+    /// The hosts that it may lead to.
+    pub hosts: Vec<String>,
 }
 
 /// A sender, ready to be verified.
@@ -224,6 +259,8 @@ pub struct Provider {
     pub event_id: Vec<Template>,
     /// Templates for the event's type, in order of preference.
     pub event_type: Vec<Template>,
+    /// Where the items of a request that brings several have IDs of their own.
+    pub item_id: Option<Locator>,
     /// The methods that the source takes, in upper case, those of handshakes included.
     pub methods: Vec<String>,
     /// Requests that want an answer and are no events.
@@ -244,9 +281,20 @@ impl Provider {
         self.row.title.as_deref().unwrap_or(&self.name)
     }
 
-    /// Whether a source of this provider needs a secret.
+    /// Whether a source of this provider needs a secret in its configuration: not where the sender publishes its key or
+    /// makes the secret up in a handshake.
     pub fn needs_secret(&self) -> bool {
-        self.signatures.iter().any(|signature| signature.algorithm != Algorithm::None)
+        !self.learns() && self.signatures.iter().any(|signature| signature.algorithm != Algorithm::None && signature.published.is_none())
+    }
+
+    /// Whether nothing at all proves that a request comes from the sender.
+    pub fn proves_nothing(&self) -> bool {
+        self.signatures.iter().all(|signature| signature.algorithm == Algorithm::None)
+    }
+
+    /// Whether the sender makes the secret up and tells it in a handshake.
+    pub fn learns(&self) -> bool {
+        self.handshakes.iter().any(|handshake| handshake.learn.is_some())
     }
 
     /// One line on how requests are proved, for listings.
@@ -267,6 +315,16 @@ impl Provider {
     pub fn params(&self) -> &BTreeMap<String, String> {
         &self.row.params
     }
+
+    /// Whether the URL that was given to the sender must be known.
+    pub fn needs_url(&self) -> bool {
+        let in_claims = |signature: &Signature| signature.jwt.iter().flat_map(|rule| &rule.claims).any(|(_, wanted)| any_url(wanted));
+        self.signatures.iter().any(|signature| signature.signed.locators().into_iter().any(Locator::needs_url) || in_claims(signature))
+    }
+}
+
+fn any_url(templates: &[Template]) -> bool {
+    templates.iter().flat_map(Template::locators).any(Locator::needs_url)
 }
 
 impl Algorithm {

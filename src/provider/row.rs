@@ -38,6 +38,8 @@ pub struct Row {
     /// Whether the signature covers the ID.
     #[serde(default)]
     pub event_id_signed: bool,
+    /// Where the items of a request that brings several have IDs of their own: `json:/*/id`.
+    pub item_id: Option<String>,
     /// Templates for the event's type, in order of preference.
     #[serde(default)]
     pub event_type: Vec<String>,
@@ -57,6 +59,9 @@ pub struct Row {
     /// Values that the receiver must configure beside the secret, with what they are.
     #[serde(default)]
     pub params: BTreeMap<String, String>,
+    /// Values that the receiver may configure, with what they are.
+    #[serde(default)]
+    pub optional_params: BTreeMap<String, String>,
     /// How the sender retries.
     pub retry: Option<RetryRow>,
     /// Where the row's facts come from.
@@ -103,6 +108,39 @@ pub struct SignatureRow {
     pub signed: Option<String>,
     /// Instead of the row's `timestamp`.
     pub timestamp: Option<TimestampRow>,
+    /// What else must stand where for this way to sign to be the one: `{ "json:/SignatureVersion" = "2" }`.
+    #[serde(default)]
+    pub when: BTreeMap<String, String>,
+    /// Places that must hold what a template comes to: `{ "query:bodySHA256" = "{body_sha256}" }`. A template that comes to
+    /// nothing asks for nothing.
+    #[serde(default)]
+    pub require: BTreeMap<String, String>,
+    /// The pointer of a JSON array each of whose items is signed by itself; `json:` places are then an item's own.
+    pub each: Option<String>,
+    /// `sha256` where not the content is signed, but its digest.
+    pub prehash: Option<String>,
+    /// For an HTTP Message Signature (RFC 9421): the components that must be among the signed ones.
+    pub components: Option<Vec<String>>,
+    /// Where the sender publishes the key.
+    pub published: Option<PublishedRow>,
+}
+
+/// Where a sender publishes the key that verifies its requests.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PublishedRow {
+    /// A template for its `https` URL.
+    pub url: String,
+    /// The hosts that the URL may lead to, where it comes out of the request; `*` stands for one label.
+    #[serde(default)]
+    pub hosts: Vec<String>,
+    /// What the URL's path looks like; `*` stands for anything.
+    pub path: Option<String>,
+    /// The names, one of which the certificate must have by a chain of certificates that this system trusts.
+    #[serde(default)]
+    pub names: Vec<String>,
+    /// `certificate` when left out; `jwks`, `pem`, `json:/pointer`.
+    pub form: Option<String>,
 }
 
 /// What a token must say.
@@ -147,6 +185,8 @@ pub struct TimestampRow {
 pub struct SecretRow {
     /// `text` when left out; `base64`, `hex`, `whsec` (base64 behind an optional `whsec_`), `sha1`, `public`.
     pub key: Option<String>,
+    /// What stands before the key and is no part of it, where it stands; `*` stands for letters, digits and `_`: `signkey-*-`.
+    pub strip: Option<String>,
     /// What the sender calls it and what it looks like.
     pub hint: Option<String>,
     /// A secret for tests and `onceward dev`.
@@ -174,6 +214,20 @@ pub struct HandshakeRow {
     /// Further header fields of the answer, templates.
     #[serde(default)]
     pub headers: BTreeMap<String, String>,
+    /// Where the source's secret stands, which the sender makes up: it is kept, once, before the answer.
+    pub learn: Option<String>,
+    /// A URL that the sender wants to be visited before the answer.
+    pub fetch: Option<FetchRow>,
+}
+
+/// A URL that a sender wants to be visited.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FetchRow {
+    /// A template for it.
+    pub url: String,
+    /// The hosts that it may lead to; `*` stands for one label.
+    pub hosts: Vec<String>,
 }
 
 /// The answer to an event, where the sender wants one of its own.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::content::Scope;
 use crate::domain::{Code, Rejection, Timestamp, print_duration};
-use crate::provider::{TimestampRule, TimestampUnit};
+use crate::provider::{Locator, TimestampRule, TimestampUnit};
 
 /// A number below this is seconds (until the year 5138), one from it on milliseconds (from 1973).
 const SMALLEST_MILLIS: i64 = 100_000_000_000;
@@ -28,6 +28,16 @@ pub(super) fn check(scope: &Scope<'_>, rule: &TimestampRule, tolerance: Option<D
     let (off, side) = if age > ahead { (age, "old") } else { (ahead, "ahead of this machine's clock") };
     let seconds = off.as_secs();
     Err(Rejection::new(Code::TimestampStale, format!("the timestamp is {seconds} s {side}; {} is allowed", print_duration(tolerance))))
+}
+
+/// Checks that a signature has not ended, where it says when it does.
+pub(super) fn check_end(scope: &Scope<'_>, now: Timestamp) -> Result<(), Rejection> {
+    let Some(end) = scope.text(&Locator::SignatureItem("expires".into())) else { return Ok(()) };
+    match parse(&end, TimestampUnit::Seconds) {
+        Some(end) if now < end => Ok(()),
+        Some(_) => Err(Rejection::new(Code::TimestampStale, "the signature has expired")),
+        None => Err(Rejection::new(Code::TimestampMissing, "the signature's end is not a time")),
+    }
 }
 
 fn parse(text: &str, unit: TimestampUnit) -> Option<Timestamp> {

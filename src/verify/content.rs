@@ -7,12 +7,13 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use sha2::{Digest, Sha256};
 
-use super::json::{PointerSet, Values};
+use super::json::{self, PointerSet, Values};
 use super::jwt::{self, Claims};
 use super::key::Key;
-use super::{Setup, form};
+use super::published::PublishedKey;
+use super::{Setup, canonical, form, multipart};
 use crate::domain::RawRequest;
-use crate::provider::{Locator, Part, Template};
+use crate::provider::{Locator, Part, Template, is_wild};
 
 /// The longest token whose HMAC is given away.
 const MAX_TOKEN: usize = 128;
@@ -30,13 +31,18 @@ pub(super) struct Scope<'a> {
     /// The claims of the token that proved the request.
     pub(super) claims: Option<Claims>,
     json: Option<(&'a PointerSet, Values)>,
+    /// The item of an array that is looked at, where each is signed by itself: JSON values are then its own.
+    pub(super) item: Option<(&'a PointerSet, Values)>,
+    /// The sender's published key, where it was at hand.
+    pub(super) published: Option<&'a PublishedKey>,
     /// Why the document could not be read as JSON, once that was tried.
     pub(super) json_error: Option<String>,
 }
 
 impl<'a> Scope<'a> {
     pub(super) fn new(request: &'a RawRequest, setup: &'a Setup) -> Self {
-        Self { request, setup, items: Vec::new(), timestamp: None, key: None, claims: None, json: None, json_error: None }
+        let (items, timestamp, key, claims, json, item) = (Vec::new(), None, None, None, None, None);
+        Self { request, setup, items, timestamp, key, claims, json, item, published: None, json_error: None }
     }
 
     /// Looks the pointers up in the JSON document. Called only once the signature holds.
@@ -50,12 +56,39 @@ impl<'a> Scope<'a> {
         }
     }
 
-    /// The JSON document: the body, or the form field that holds it.
-    fn document(&self) -> Cow<'a, [u8]> {
-        let field = self.setup.provider.row.json_field.as_deref().filter(|_| form::is_form(self.request));
-        match field.and_then(|name| form::field(&self.request.body, name)) {
-            Some(text) => Cow::Owned(text.into_bytes()),
-            None => Cow::Borrowed(&self.request.body),
+    /// The JSON document: the body, or the field of a form that holds it.
+    pub(super) fn document(&self) -> Cow<'a, [u8]> {
+        let Some(name) = self.setup.provider.row.json_field.as_deref() else { return Cow::Borrowed(&self.request.body) };
+        if form::is_form(self.request)
+            && let Some(text) = form::field(&self.request.body, name)
+        {
+            return Cow::Owned(text.into_bytes());
+        }
+        Cow::Borrowed(multipart::field(self.request, name).unwrap_or(&self.request.body))
+    }
+
+    /// The text under a pointer: of the item that is looked at, else of the document; all texts with commas between them
+    /// where a `*` stands for any item.
+    fn json(&self, pointer: &str) -> Option<String> {
+        let (pointers, values) = self.item.as_ref().or(self.json.as_ref())?;
+        match is_wild(pointer) {
+            true => json::each(&self.document(), pointer).filter(|texts| !texts.is_empty()).map(|texts| texts.join(",")),
+            false => pointers.value(pointer, values).map(str::to_owned),
+        }
+    }
+
+    /// The texts under a pointer with a `*`, once the document is read.
+    pub(super) fn each(&self, place: &Locator) -> Vec<String> {
+        let pointer = place.json_pointer().filter(|_| self.json.is_some());
+        pointer.and_then(|pointer| json::each(&self.document(), pointer)).unwrap_or_default()
+    }
+
+    /// Path and query as the sender has them: of the configured URL, else of the request.
+    fn target(&self) -> String {
+        match self.url() {
+            Some(url) => canonical::target(&url).to_owned(),
+            None if self.request.query.is_empty() => self.request.path.clone(),
+            None => format!("{}?{}", self.request.path, self.request.query),
         }
     }
 
@@ -104,10 +137,7 @@ impl<'a> Scope<'a> {
         let request = self.request;
         match place {
             Locator::Header(name) => request.headers.text(name).map(Cow::Borrowed),
-            Locator::Json(pointer) => {
-                let (pointers, values) = self.json.as_ref()?;
-                pointers.value(pointer, values).map(|text| Cow::Owned(text.to_owned()))
-            }
+            Locator::Json(pointer) => self.json(pointer).map(Cow::Owned),
             Locator::Form(name) if form::is_form(request) => form::field(&request.body, name).map(Cow::Owned),
             Locator::Form(_) => None,
             Locator::Query(name) => form::field(request.query.as_bytes(), name).map(Cow::Owned),
@@ -131,6 +161,19 @@ impl<'a> Scope<'a> {
             Locator::FormSorted => form::is_form(request).then(|| form::sorted(&request.body)).flatten().map(Cow::Owned),
             Locator::HmacHex(inner) => self.hmac(inner).map(|tag| Cow::Owned(hex::encode(tag))),
             Locator::HmacBase64(inner) => self.hmac(inner).map(|tag| Cow::Owned(STANDARD.encode(tag))),
+            Locator::JsonString(inner) => self.text(inner).map(|text| Cow::Owned(serde_json::Value::from(&*text).to_string())),
+            Locator::BodyCrc32 => Some(Cow::Owned(crc32fast::hash(&request.body).to_string())),
+            Locator::CanonicalJson => canonical::json(&request.body).map(Cow::Owned),
+            Locator::UrlUnescaped => self.url().map(|url| Cow::Owned(canonical::url_unescaped(&url))),
+            Locator::UrlFormSorted => canonical::url_form_sorted(&self.url()?, request).map(Cow::Owned),
+            Locator::TargetEscaped => Some(Cow::Owned(canonical::target_escaped(&self.target()))),
+            Locator::RequestDigest => {
+                let target = self.target();
+                let path = target.split('?').next().unwrap_or_default();
+                canonical::request_digest(&request.method, path, &request.query).map(Cow::Owned)
+            }
+            Locator::SubpathDigest => canonical::request_digest(&request.method, &request.subpath, &request.query).map(Cow::Owned),
+            Locator::ListedHeaders(list) => canonical::listed_headers(request, list).map(Cow::Owned),
             // Only the hashing itself reads the secret.
             Locator::Secret => None,
             Locator::Body | Locator::Document => match self.bytes(place)? {
@@ -157,6 +200,11 @@ impl<'a> Scope<'a> {
     /// Renders a template as text; `None` when a place outside an optional part is empty.
     pub(super) fn render(&self, template: &Template) -> Option<String> {
         self.render_as(template, |text, value| text.push_str(value))
+    }
+
+    /// Renders a template in which an empty place stands for no text.
+    pub(super) fn render_exactly(&self, template: &Template) -> String {
+        self.render(template).unwrap_or_default()
     }
 
     /// Renders a template whose literal text is JSON: values are escaped as in its strings.

@@ -30,6 +30,16 @@ pub(super) fn sorted(form: &[u8]) -> Option<String> {
     Some(fields.into_iter().fold(String::new(), |text, (name, value)| text + &name + &value))
 }
 
+/// All fields, decoded, sorted by name and then by value; `None` for more than are looked at.
+pub(super) fn pairs(form: &[u8]) -> Option<Vec<(String, String)>> {
+    if fields(form) > MAX_FIELDS {
+        return None;
+    }
+    let mut pairs: Vec<_> = form_urlencoded::parse(form).into_owned().collect();
+    pairs.sort_unstable();
+    Some(pairs)
+}
+
 /// How many fields of that name there are.
 pub(super) fn count(form: &[u8], name: &str) -> usize {
     form_urlencoded::parse(form).filter(|(field, _)| field == name).count()

@@ -1,13 +1,15 @@
 //! Identity: what a proved request is called, and of which type it is. Also the answers to handshakes.
 
 use bytes::Bytes;
+use secrecy::SecretString;
 use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq as _;
 
-use super::Verifier;
 use super::content::Scope;
 use super::prove::Proof;
+use super::{Answered, Verifier, published};
 use crate::domain::{Code, EventKey, Rejection, Reply, VerifiedEvent, VerifiedParts};
-use crate::provider::{Handshake, Locator, Place, Provider, Signature, Template};
+use crate::provider::{Handshake, Locator, Place, Provider, Signature, Template, check_host, is_wild};
 
 /// The longest event ID, in bytes.
 const MAX_EVENT_ID: usize = 1_024;
@@ -15,33 +17,71 @@ const MAX_EVENT_ID: usize = 1_024;
 const MAX_EVENT_TYPE: usize = 256;
 /// The longest answer to a handshake, in bytes.
 const MAX_HANDSHAKE: usize = 4_096;
+/// The longest secret that a handshake may bring, in bytes.
+const MAX_SECRET: usize = 1_024;
 
 /// Every JSON value that the row looks at.
 pub(super) fn json_pointers(provider: &Provider) -> Vec<String> {
-    let types = provider.event_type.iter().flat_map(|template| template.locators());
-    let handshakes =
-        provider.handshakes.iter().flat_map(|handshake| handshake.when.iter().map(|(place, _)| place).chain(handshake.body.locators()));
-    let timestamps = provider.signatures.iter().filter_map(|signature| signature.timestamp.as_ref()).map(|rule| &rule.from);
-    let signed = provider.signatures.iter().filter(|signature| in_body(signature)).flat_map(|signature| signature.signed.locators());
-    let own = provider.signatures.iter().filter_map(|signature| match &signature.place {
-        Place::Json(pointer) => Some(pointer.clone()),
-        _ => None,
-    });
+    let handshakes = provider.handshakes.iter().flat_map(handshake_places);
+    let signatures = provider.signatures.iter().flat_map(signature_places);
+    let types = provider.event_type.iter().flat_map(Template::locators);
     let ids = provider.event_id.iter().flat_map(Template::locators);
-    let places = ids.chain(signed).chain(types).chain(handshakes).chain(timestamps);
-    places.filter_map(Locator::json_pointer).map(str::to_owned).chain(own).collect()
+    let own = provider.signatures.iter().filter(|signature| signature.each.is_none());
+    let own = own.filter_map(|signature| if let Place::Json(pointer) = &signature.place { Some(pointer.as_str()) } else { None });
+    let pointers = ids.chain(signatures).chain(types).chain(handshakes).filter_map(Locator::json_pointer).chain(own);
+    // A place with any item of an array is looked up by itself.
+    pointers.filter(|pointer| !is_wild(pointer)).map(str::to_owned).collect()
 }
 
-/// Whether the signature stands in the body.
-fn in_body(signature: &Signature) -> bool {
-    matches!(signature.place, Place::Json(_) | Place::Form(_))
+fn handshake_places(handshake: &Handshake) -> Vec<&Locator> {
+    let when = handshake.when.iter().map(|(place, _)| place);
+    let fetch = handshake.fetch.iter().flat_map(|fetch| fetch.url.locators());
+    when.chain(handshake.body.locators()).chain(&handshake.learn).chain(fetch).collect()
+}
+
+/// Where a signature has the document's values; those of its items are looked up item by item.
+fn signature_places(signature: &Signature) -> Vec<&Locator> {
+    let signed = signature.signed.locators().into_iter().filter(|_| signature.is_in_body());
+    let timestamp = signature.timestamp.iter().map(|rule| &rule.from);
+    let in_item = signed.chain(timestamp).filter(|_| signature.each.is_none());
+    let when = signature.when.iter().map(|(place, _)| place);
+    let require = signature.require.iter().flat_map(|(place, wanted)| wanted.locators().into_iter().chain([place]));
+    let published = signature.published.iter().flat_map(|rule| rule.url.locators());
+    in_item.chain(when).chain(require).chain(published).collect()
+}
+
+/// Every JSON value that a signature looks at in each item of an array.
+pub(super) fn item_pointers(signature: &Signature) -> Vec<String> {
+    if signature.each.is_none() {
+        return Vec::new();
+    }
+    let places = signature.signed.locators().into_iter().chain(signature.timestamp.iter().map(|rule| &rule.from));
+    let own = if let Place::Json(pointer) = &signature.place { Some(pointer.as_str()) } else { None };
+    places.filter_map(Locator::json_pointer).chain(own).map(str::to_owned).collect()
 }
 
 /// Whether the body must be looked into before anything is proved: because the signature stands in it, or because a
 /// handshake that is not signed is known by it.
 pub(super) fn reads_body_first(provider: &Provider) -> bool {
     let by_body = |handshake: &Handshake| handshake.when.iter().any(|(place, _)| place.json_pointer().is_some());
-    provider.signatures.iter().any(in_body) || provider.handshakes.iter().any(|handshake| !handshake.signed && by_body(handshake))
+    provider.signatures.iter().any(Signature::is_in_body)
+        || provider.handshakes.iter().any(|handshake| !handshake.signed && by_body(handshake))
+}
+
+/// Refuses a request that does not hold what its signature demands of it.
+pub(super) fn check_required(signature: &Signature, scope: &Scope<'_>) -> Result<(), Rejection> {
+    for (place, wanted) in &signature.require {
+        let wanted = scope.render_exactly(wanted);
+        if wanted.is_empty() {
+            continue;
+        }
+        let is_there = scope.text(place).is_some_and(|text| bool::from(text.as_bytes().ct_eq(wanted.as_bytes())));
+        if !is_there {
+            let diagnosis = format!("the signature holds, but the {place} is not what it must be");
+            return Err(Rejection::new(Code::SignatureMismatch, diagnosis));
+        }
+    }
+    Ok(())
 }
 
 /// Whether events come by this method, or only handshakes.
@@ -80,6 +120,7 @@ pub(super) fn event(verifier: &Verifier, scope: &Scope<'_>, proof: Proof<'_>) ->
 }
 
 fn event_id(templates: &[Template], scope: &Scope<'_>) -> Result<String, Rejection> {
+    let mut too_long = false;
     for template in templates {
         for place in template.locators() {
             if let Locator::Header(name) = place
@@ -89,10 +130,14 @@ fn event_id(templates: &[Template], scope: &Scope<'_>) -> Result<String, Rejecti
             }
         }
         let Some(id) = scope.render(template).filter(|id| !id.is_empty()) else { continue };
-        if id.len() > MAX_EVENT_ID {
-            return Err(Rejection::new(Code::EventIdMissing, format!("the event's ID is longer than {MAX_EVENT_ID} bytes")));
+        if id.len() <= MAX_EVENT_ID {
+            return Ok(id);
         }
-        return Ok(id);
+        // An ID made of many may be too long where another place holds one.
+        too_long = true;
+    }
+    if too_long {
+        return Err(Rejection::new(Code::EventIdMissing, format!("the event's ID is longer than {MAX_EVENT_ID} bytes")));
     }
     let places = templates.iter().flat_map(Template::locators);
     let is_json = places.clone().any(|place| place.json_pointer().is_some());
@@ -114,8 +159,30 @@ fn event_type(provider: &Provider, scope: &Scope<'_>) -> String {
     name
 }
 
-/// The answer to a handshake.
-pub(super) fn handshake_reply(handshake: &Handshake, scope: &Scope<'_>) -> Result<Reply, Rejection> {
+/// The answer to a handshake, with what must be done before it is given.
+pub(super) fn answered(handshake: &Handshake, scope: &Scope<'_>) -> Result<Answered, Rejection> {
+    let unreadable = |what: &str| Rejection::new(Code::BodyUnreadable, what);
+    let learn = match &handshake.learn {
+        None => None,
+        Some(place) => {
+            let secret = scope.text(place).filter(|text| !text.trim().is_empty() && text.len() <= MAX_SECRET);
+            let secret = secret.ok_or_else(|| unreadable("the handshake's secret is missing or too long"))?;
+            Some(SecretString::from(secret.into_owned()))
+        }
+    };
+    let visit = match &handshake.fetch {
+        None => None,
+        Some(fetch) => {
+            let url = published::rendered(&fetch.url, scope).ok_or_else(|| unreadable("the handshake's URL is missing"))?;
+            let wrong = |problem| Rejection::new(Code::SignatureMismatch, format!("the URL that is to be visited {problem}"));
+            check_host(&url, &fetch.hosts).map_err(wrong)?;
+            Some(url)
+        }
+    };
+    Ok(Answered { reply: reply(handshake, scope)?, learn, visit })
+}
+
+fn reply(handshake: &Handshake, scope: &Scope<'_>) -> Result<Reply, Rejection> {
     let is_json = handshake.content_type.contains("json");
     let body = if is_json { scope.render_json(&handshake.body) } else { scope.render(&handshake.body) };
     let body = body.filter(|body| body.len() <= MAX_HANDSHAKE);

@@ -17,6 +17,9 @@ pub(super) struct PointerSet {
 #[derive(Debug, Default)]
 pub(super) struct Values(Vec<Option<String>>);
 
+/// The most items of an array that are looked at one by one.
+pub(super) const MAX_ITEMS: usize = 1_000;
+
 #[derive(Debug, Default)]
 struct Node {
     leaf: Option<usize>,
@@ -71,6 +74,11 @@ impl Node {
 
     fn child(&self, name: &str) -> Option<&Self> {
         self.children.iter().find(|(child, _)| child == name).map(|(_, node)| node)
+    }
+
+    /// The child for an item of an array: by its number.
+    fn item(&self, at: usize) -> Option<&Self> {
+        self.children.iter().find(|(child, _)| child.parse() == Ok(at)).map(|(_, node)| node)
     }
 
     /// Clears what an earlier occurrence of a repeated key had put under this node.
@@ -140,7 +148,7 @@ impl<'de> Visitor<'de> for Search<'_> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
         for at in 0usize.. {
-            let more = match self.node.child(&at.to_string()) {
+            let more = match self.node.item(at) {
                 Some(node) => list.next_element_seed(Search { node, found: self.found })?,
                 None => list.next_element::<IgnoredAny>()?.map(drop),
             };
@@ -184,7 +192,33 @@ struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
 /// Where the value under a pointer stands in the document, as a byte range.
 pub(super) fn span(document: &[u8], pointer: &str) -> Option<std::ops::Range<usize>> {
     let text = std::str::from_utf8(document).ok()?;
-    let mut raw: &RawValue = serde_json::from_str(text).ok()?;
+    let raw = raw(serde_json::from_str(text).ok()?, pointer)?.get();
+    let start = raw.as_ptr() as usize - text.as_ptr() as usize;
+    Some(start..start + raw.len())
+}
+
+/// The items of the array under a pointer, as they are written; `None` where there is no array.
+pub(super) fn items<'d>(document: &'d [u8], pointer: &str) -> Option<Vec<&'d [u8]>> {
+    let text = std::str::from_utf8(document).ok()?;
+    let array = raw(serde_json::from_str(text).ok()?, pointer)?;
+    let items: Vec<&RawValue> = serde_json::from_str(array.get()).ok()?;
+    Some(items.into_iter().map(|item| item.get().as_bytes()).collect())
+}
+
+/// The values under a pointer in which `*` stands for each item of an array, in their order; `None` beyond the bound.
+pub(super) fn each(document: &[u8], pointer: &str) -> Option<Vec<String>> {
+    let (array, rest) = pointer.split_once("/*")?;
+    let items = items(document, array)?;
+    if items.len() > MAX_ITEMS {
+        return None;
+    }
+    let inner = PointerSet::new([rest.to_owned()]);
+    let value = |item: &[u8]| inner.find(item).ok().and_then(|values| inner.value(rest, &values).map(str::to_owned));
+    Some(items.into_iter().filter_map(value).collect())
+}
+
+/// The value under a pointer, as it is written.
+fn raw<'d>(mut raw: &'d RawValue, pointer: &str) -> Option<&'d RawValue> {
     for token in pointer.split('/').skip(1) {
         let token = token.replace("~1", "/").replace("~0", "~");
         raw = match raw.get().as_bytes().first()? {
@@ -193,8 +227,7 @@ pub(super) fn span(document: &[u8], pointer: &str) -> Option<std::ops::Range<usi
             _ => return None,
         };
     }
-    let start = raw.get().as_ptr() as usize - text.as_ptr() as usize;
-    Some(start..start + raw.get().len())
+    Some(raw)
 }
 
 #[cfg(test)]
@@ -239,6 +272,16 @@ mod tests {
         let document = br#"{ "a": {"t" : 12345 , "s":"x"}}"#;
         assert_eq!(&document[span(document, "/a/t").unwrap()], b"12345");
         assert_eq!(span(document, "/a/q"), None);
+    }
+
+    #[test]
+    fn a_star_is_each_item_of_an_array() {
+        let document = br#"{"a":[{"id":"x"},{"no":1},{"id":2},{"id":null}],"b":[1,2]}"#;
+        assert_eq!(each(document, "/a/*/id").unwrap(), ["x", "2"]);
+        assert_eq!(each(document, "/b/*").unwrap(), ["1", "2"]);
+        assert_eq!(each(document, "/c/*/id"), None);
+        assert_eq!(each(br#"[{"id":"y"}]"#, "/*/id").unwrap(), ["y"]);
+        assert_eq!(each(format!("[{}1]", "1,".repeat(MAX_ITEMS)).as_bytes(), "/*"), None);
     }
 
     proptest! {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jsonwebtoken::jwk::JwkSet;
+use jsonwebtoken::jwk::{Jwk, JwkSet};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value};
@@ -17,6 +17,22 @@ use crate::provider::JwtRule;
 
 /// How far the clocks may differ where a token says when it begins and ends.
 const LEEWAY: Duration = Duration::from_secs(5);
+
+/// The most keys of a published set.
+const MAX_KEYS: usize = 50;
+
+/// Algorithms of which a public key verifies.
+const PUBLIC: &[Algorithm] = &[
+    Algorithm::RS256,
+    Algorithm::RS384,
+    Algorithm::RS512,
+    Algorithm::PS256,
+    Algorithm::PS384,
+    Algorithm::PS512,
+    Algorithm::ES256,
+    Algorithm::ES384,
+    Algorithm::EdDSA,
+];
 
 /// The claims of a token.
 pub(super) type Claims = Map<String, Value>;
@@ -50,13 +66,27 @@ impl TokenKey {
     fn of_set(text: &str, rule: &JwtRule) -> Result<Vec<Self>, &'static str> {
         const PROBLEM: &str = "is no JWK set with public keys";
         let set: JwkSet = serde_json::from_str(text).map_err(|_| PROBLEM)?;
-        let keys = set.keys.iter().map(|jwk| {
-            let key = DecodingKey::from_jwk(jwk).map_err(|_| PROBLEM)?;
-            let family = key.family();
-            let algorithms = rule.algorithms.iter().copied().filter(|algorithm| algorithm.family() == family).collect();
-            Ok(Self { key, kid: jwk.common.key_id.clone(), algorithms })
-        });
+        let keys = set.keys.iter().map(|jwk| Self::of_jwk(jwk, &rule.algorithms).ok_or(PROBLEM));
         keys.collect()
+    }
+
+    fn of_jwk(jwk: &Jwk, algorithms: &[Algorithm]) -> Option<Self> {
+        let key = DecodingKey::from_jwk(jwk).ok()?;
+        let family = key.family();
+        let algorithms = algorithms.iter().copied().filter(|algorithm| algorithm.family() == family).collect();
+        Some(Self { key, kid: jwk.common.key_id.clone(), algorithms })
+    }
+
+    /// The public keys in a set that a sender publishes; those of kinds that are not known here are passed over.
+    pub(super) fn published(text: &str) -> Result<Vec<Self>, &'static str> {
+        let set: JwkSet = serde_json::from_str(text).map_err(|_| "is no JWK set")?;
+        let keys: Vec<_> = set.keys.iter().take(MAX_KEYS).filter_map(|jwk| Self::of_jwk(jwk, PUBLIC)).collect();
+        if keys.is_empty() { Err("is a JWK set without a public key") } else { Ok(keys) }
+    }
+
+    /// Whether a token that names this key may have been signed with it.
+    pub(super) fn is_of(&self, kid: Option<&str>) -> bool {
+        self.kid.is_none() || self.kid.as_deref() == kid
     }
 
     fn of_pem(pem: &[u8], allowed: &dyn Fn(fn(&Algorithm) -> bool) -> Vec<Algorithm>) -> Result<Vec<Self>, &'static str> {
@@ -85,7 +115,9 @@ pub(super) fn claims(token: &str, rule: &JwtRule, keys: &[TokenKey], scope: &Sco
     }
     let whole =
         if rule.detached { attached(token, scope).ok_or_else(|| malformed("its content is not left out"))? } else { token.to_owned() };
-    let fits = |key: &&TokenKey| key.algorithms.contains(&header.alg) && (key.kid.is_none() || key.kid == header.kid);
+    // The row says which algorithms there are, whatever a key could do.
+    let allowed = |key: &&TokenKey| rule.algorithms.contains(&header.alg) && key.algorithms.contains(&header.alg);
+    let fits = |key: &&TokenKey| allowed(key) && key.is_of(header.kid.as_deref());
     for key in keys.iter().filter(fits) {
         let mut validation = Validation::new(header.alg);
         validation.algorithms = vec![header.alg];
@@ -102,6 +134,12 @@ pub(super) fn claims(token: &str, rule: &JwtRule, keys: &[TokenKey], scope: &Sco
     }
     let what = "the token was not signed with a key of this source, or by an algorithm that its sender does not use";
     Err(Rejection::new(Code::SignatureMismatch, what))
+}
+
+/// The ID of the key in a token's header, for an algorithm of the row.
+pub(super) fn key_id(token: &str, rule: &JwtRule) -> Option<String> {
+    let header = jsonwebtoken::decode_header(token).ok()?;
+    header.kid.filter(|_| rule.algorithms.contains(&header.alg))
 }
 
 /// Whether the header names extensions that must be understood (RFC 7515 §4.1.11).

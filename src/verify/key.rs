@@ -1,5 +1,7 @@
 //! Keys, prepared once for each source and secret.
 
+use std::sync::Arc;
+
 use aws_lc_rs::signature::{self, ParsedPublicKey, UnparsedPublicKey, VerificationAlgorithm};
 use hmac::{Hmac, KeyInit, Mac};
 use secrecy::{ExposeSecret, SecretString};
@@ -8,7 +10,7 @@ use sha2::{Sha256, Sha384, Sha512};
 use subtle::ConstantTimeEq;
 
 use super::jwt::TokenKey;
-use crate::provider::{Algorithm, KeyForm, Signature};
+use crate::provider::{Algorithm, Provider, Signature};
 
 /// A secret that cannot become a key. Tells its position and never its value.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -30,7 +32,7 @@ pub(super) enum Key {
     /// A public key of the sender.
     Public(PublicKey),
     /// Keys for tokens.
-    Tokens(Vec<TokenKey>),
+    Tokens(Arc<[TokenKey]>),
     /// What is sent as it is: a token, or user and password.
     Sent(SecretString),
 }
@@ -42,7 +44,7 @@ pub(super) struct PublicKey {
 }
 
 impl PublicKey {
-    fn new(algorithm: Algorithm, bytes: Vec<u8>) -> Result<Self, &'static str> {
+    pub(super) fn new(algorithm: Algorithm, bytes: Vec<u8>) -> Result<Self, &'static str> {
         let algorithm: &'static dyn VerificationAlgorithm = match algorithm {
             Algorithm::Ed25519 => &signature::ED25519,
             Algorithm::EcdsaP256 => &signature::ECDSA_P256_SHA256_ASN1,
@@ -71,33 +73,47 @@ pub(super) enum MacState {
 }
 
 impl Key {
-    /// The keys of all secrets, in their order.
-    pub(super) fn all(secrets: &[SecretString], form: KeyForm, signature: &Signature) -> Result<Vec<Self>, KeyError> {
+    /// The keys of all secrets, in their order. None are needed where the sender publishes its key or tells the secret.
+    pub(super) fn all(secrets: &[SecretString], provider: &Provider, signature: &Signature) -> Result<Vec<Self>, KeyError> {
         if signature.algorithm == Algorithm::None {
             return Ok(Vec::new());
         }
         let key = |(at, secret): (usize, &SecretString)| {
-            Self::new(secret, form, signature).map_err(|problem| KeyError { position: at + 1, problem })
+            Self::new(secret, provider, signature).map_err(|problem| KeyError { position: at + 1, problem })
         };
         match secrets.is_empty() {
+            true if signature.published.is_some() || provider.learns() => Ok(Vec::new()),
             true => Err(KeyError { position: 1, problem: "is missing" }),
             false => secrets.iter().enumerate().map(key).collect(),
         }
     }
 
-    fn new(secret: &SecretString, form: KeyForm, signature: &Signature) -> Result<Self, &'static str> {
-        let (text, algorithm) = (secret.expose_secret(), signature.algorithm);
+    fn new(secret: &SecretString, provider: &Provider, signature: &Signature) -> Result<Self, &'static str> {
+        let (text, algorithm, form) = (provider.bare_secret(secret.expose_secret()), signature.algorithm, provider.key_form);
         if text.trim().is_empty() {
             return Err("is empty");
         }
         if let Some(rule) = &signature.jwt {
-            return TokenKey::all(secret, rule).map(Self::Tokens);
+            return TokenKey::all(secret, rule).map(|keys| Self::Tokens(keys.into()));
         }
         match algorithm {
             Algorithm::Token | Algorithm::Basic => Ok(Self::Sent(secret.clone())),
             Algorithm::Sha256 => Ok(Self::Hashed(secret.clone())),
             public if public.is_public() => Ok(Self::Public(PublicKey::new(algorithm, form.key(text)?)?)),
             _ => Ok(Self::Mac(MacState::new(algorithm, &form.key(text)?))),
+        }
+    }
+
+    /// Whether it made this signature over the content.
+    pub(super) fn made(&self, content: &[u8], signature: &[u8]) -> bool {
+        match self {
+            Self::Public(key) => key.verifies(content, signature),
+            Self::Mac(state) => {
+                let mut state = state.clone();
+                state.update(content);
+                state.finish().ct_eq(signature).into()
+            }
+            Self::Hashed(_) | Self::Tokens(_) | Self::Sent(_) => false,
         }
     }
 
@@ -145,27 +161,22 @@ mod tests {
     use super::*;
     use crate::provider::Table;
 
-    fn signature(algorithm: &str) -> Signature {
-        let text = format!("[a]\nsignature = {{ header = \"X\", algorithm = \"{algorithm}\" }}");
-        Table::parse(&text).unwrap().get("a").unwrap().signatures[0].clone()
-    }
-
-    fn problem(secret: &str, form: KeyForm) -> &'static str {
-        let secrets = ["fine".to_owned().into(), secret.to_owned().into()];
-        let error = Key::all(&secrets, form, &signature("hmac-sha256")).err().unwrap();
-        assert_eq!(error.position, if form == KeyForm::Text { 2 } else { error.position });
-        error.problem
+    fn problem(secrets: &[&str], form: &str, algorithm: &str) -> KeyError {
+        let text = format!("[a]\nsignature = {{ header = \"X\", algorithm = \"{algorithm}\" }}\nsecret = {{ key = \"{form}\" }}");
+        let table = Table::parse(&text).unwrap();
+        let secrets: Vec<SecretString> = secrets.iter().map(|secret| (*secret).to_owned().into()).collect();
+        let provider = table.get("a").unwrap();
+        Key::all(&secrets, provider, &provider.signatures[0]).err().unwrap()
     }
 
     #[test]
     fn a_secret_of_the_wrong_form_is_named_by_position_alone() {
-        assert_eq!(problem("  ", KeyForm::Text), "is empty");
-        assert_eq!(Key::all(&[], KeyForm::Text, &signature("token")).err().unwrap().problem, "is missing");
-        assert_eq!(problem("whsec_%%", KeyForm::Hex), "is not hex");
-        let public = ["whpk_Zm9v".to_owned().into()];
-        assert!(Key::all(&public, KeyForm::Whsec, &signature("hmac-sha256")).is_err());
-        let prefix_alone = ["whsec_".to_owned().into()];
-        assert_eq!(Key::all(&prefix_alone, KeyForm::Whsec, &signature("hmac-sha256")).err().unwrap().problem, "is empty");
+        let error = |position, problem| KeyError { position, problem };
+        assert_eq!(problem(&["fine", "  "], "text", "hmac-sha256"), error(2, "is empty"));
+        assert_eq!(problem(&[], "text", "token"), error(1, "is missing"));
+        assert_eq!(problem(&["00", "whsec_%%"], "hex", "hmac-sha256"), error(2, "is not hex"));
+        assert_eq!(problem(&["whpk_Zm9v"], "whsec", "hmac-sha256").position, 1);
+        assert_eq!(problem(&["whsec_"], "whsec", "hmac-sha256"), error(1, "is empty"));
     }
 
     #[test]

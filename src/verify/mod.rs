@@ -2,6 +2,7 @@
 //! [`VerifiedEvent`] or a [`Rejection`] comes out. Pure and synchronous; nothing here is particular to one sender.
 
 mod age;
+mod canonical;
 mod content;
 mod form;
 mod headers;
@@ -9,7 +10,10 @@ mod identify;
 mod json;
 mod jwt;
 mod key;
+mod message;
+mod multipart;
 mod prove;
+mod published;
 mod sign;
 mod wire;
 
@@ -20,6 +24,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 pub use key::KeyError;
+pub use published::{PublishedKey, Wanted};
 pub use sign::SignError;
 
 use crate::domain::{Code, Headers, RawRequest, Rejection, Reply, Timestamp, VerifiedEvent};
@@ -37,7 +42,18 @@ pub enum Judgement {
     /// A proved event.
     Event(VerifiedEvent),
     /// A handshake, with its answer; no event.
-    Handshake(Reply),
+    Handshake(Answered),
+}
+
+/// The answer to a handshake, and what must be done before it is given.
+#[derive(Debug, Clone)]
+pub struct Answered {
+    /// The answer.
+    pub reply: Reply,
+    /// The secret that the sender has made up for this source, to be kept.
+    pub learn: Option<SecretString>,
+    /// The URL that the sender wants to be visited; only one of the row's hosts gets here.
+    pub visit: Option<String>,
 }
 
 /// What a verifier is made from.
@@ -79,6 +95,8 @@ struct Scheme {
     keys: Vec<Key>,
     /// Where the ID of a request that is proved this way may be.
     event_id: Vec<Template>,
+    /// What is looked up in each item of an array, where each is signed by itself.
+    item: PointerSet,
 }
 
 impl Verifier {
@@ -92,8 +110,9 @@ impl Verifier {
         let schemes = schemes
             .iter()
             .map(|signature| {
-                let keys = Key::all(&setup.secrets, provider.key_form, signature)?;
-                Ok(Scheme { signature: signature.clone(), keys, event_id: identify::trusted_ids(provider, signature) })
+                let keys = Key::all(&setup.secrets, provider, signature)?;
+                let item = PointerSet::new(identify::item_pointers(signature));
+                Ok(Scheme { signature: signature.clone(), keys, event_id: identify::trusted_ids(provider, signature), item })
             })
             .collect::<Result<_, _>>()?;
         let pointers = PointerSet::new(identify::json_pointers(provider));
@@ -111,31 +130,51 @@ impl Verifier {
     /// # Errors
     /// [`Rejection`] with the code that the sender learns and the explanation that it does not.
     pub fn judge(&self, request: &RawRequest, now: Timestamp) -> Result<Judgement, Rejection> {
+        self.judge_by(request, now, None)
+    }
+
+    /// Judges a request as of `now`, with the key that [`Verifier::wanted`] has asked for.
+    ///
+    /// # Errors
+    /// As [`Verifier::judge`].
+    pub fn judge_by(&self, request: &RawRequest, now: Timestamp, published: Option<&PublishedKey>) -> Result<Judgement, Rejection> {
         let mut scope = Scope::new(request, &self.setup);
+        scope.published = published;
         scope.key = self.schemes.first().and_then(|scheme| scheme.keys.first());
         if self.reads_body_first {
             scope.read_json(&self.pointers);
         }
-        if let Some(reply) = self.handshake(&scope, false)? {
-            return Ok(Judgement::Handshake(reply));
+        if let Some(answered) = self.handshake(&scope, false)? {
+            return Ok(Judgement::Handshake(answered));
         }
         let proof = self.prove(&mut scope)?;
         if !self.reads_body_first {
             scope.read_json(&self.pointers);
         }
-        if let (Some(rule), Some(claims)) = (proof.jwt, &scope.claims) {
-            jwt::check_times(claims, rule, now)?;
+        if let Some(signature) = proof.signature {
+            identify::check_required(signature, &scope)?;
+            self.check_times(signature, &scope, now)?;
         }
-        if let Some(rule) = &proof.timestamp {
-            age::check(&scope, rule, self.setup.tolerance, now)?;
-        }
-        if let Some(reply) = self.handshake(&scope, true)? {
-            return Ok(Judgement::Handshake(reply));
+        if let Some(answered) = self.handshake(&scope, true)? {
+            return Ok(Judgement::Handshake(answered));
         }
         if !identify::takes_events_by(self.provider(), &request.method) {
             return Err(Rejection::new(Code::MethodNotAllowed, format!("{} is for handshakes only", request.method)));
         }
         identify::event(self, &scope, proof).map(Judgement::Event)
+    }
+
+    fn check_times(&self, signature: &Signature, scope: &Scope<'_>, now: Timestamp) -> Result<(), Rejection> {
+        if let (Some(rule), Some(claims)) = (&signature.jwt, &scope.claims) {
+            jwt::check_times(claims, rule, now)?;
+        }
+        if signature.components.is_some() {
+            age::check_end(scope, now)?;
+        }
+        match &signature.timestamp {
+            Some(rule) => age::check(scope, rule, self.setup.tolerance, now),
+            None => Ok(()),
+        }
     }
 
     /// The query that may be stored and forwarded: without the parameters that carry static credentials.
@@ -163,17 +202,14 @@ impl Verifier {
         }
     }
 
-    fn handshake(&self, scope: &Scope<'_>, signed: bool) -> Result<Option<Reply>, Rejection> {
+    fn handshake(&self, scope: &Scope<'_>, signed: bool) -> Result<Option<Answered>, Rejection> {
         let asked = |handshake: &&Handshake| {
             handshake.signed == signed
                 && handshake.method == scope.request.method
-                && handshake
-                    .when
-                    .iter()
-                    .all(|(place, want)| scope.text(place).is_some_and(|text| wire::is(want, &text, &self.setup.params)))
+                && handshake.when.iter().all(|(place, want)| wire::is_at(want, scope.text(place).as_deref(), &self.setup.params))
         };
         let Some(handshake) = self.setup.provider.handshakes.iter().find(asked) else { return Ok(None) };
-        identify::handshake_reply(handshake, scope).map(Some)
+        identify::answered(handshake, scope).map(Some)
     }
 }
 

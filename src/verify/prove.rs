@@ -9,9 +9,9 @@ use subtle::ConstantTimeEq;
 use super::Scheme;
 use super::content::Scope;
 use super::key::Key;
-use super::{jwt, wire};
+use super::{json, jwt, message, published, wire};
 use crate::domain::{Code, Rejection};
-use crate::provider::{Algorithm, JwtRule, Locator, Part, Place, Signature, Template, TimestampRule};
+use crate::provider::{Algorithm, JwtRule, Locator, Part, Place, Signature, Template};
 
 /// The most numbered headers that are looked at.
 const MAX_HEADERS: usize = 20;
@@ -20,10 +20,8 @@ const MAX_HEADERS: usize = 20;
 pub(super) struct Proof<'a> {
     /// By which secret, as its position.
     pub(super) verified_by: String,
-    /// The timestamp rule of the signature that held.
-    pub(super) timestamp: Option<&'a TimestampRule>,
-    /// What the token had to say, where one was the proof.
-    pub(super) jwt: Option<&'a JwtRule>,
+    /// The way to sign that held; `None` for what is taken as it comes.
+    pub(super) signature: Option<&'a Signature>,
     /// Where the event's ID may be.
     pub(super) event_id: &'a [Template],
 }
@@ -31,53 +29,137 @@ pub(super) struct Proof<'a> {
 impl<'a> Proof<'a> {
     /// For what is taken as it comes.
     pub(super) fn unverified(event_id: &'a [Template]) -> Self {
-        Self { verified_by: "none".into(), timestamp: None, jwt: None, event_id }
+        Self { verified_by: "none".into(), signature: None, event_id }
     }
 }
 
-/// Proves a request by the first way to sign whose place is filled; there is no falling back from it, unless the row says
-/// that any signature that holds is enough.
+/// Proves a request by the first way to sign that applies and whose place is filled; there is no falling back from it,
+/// unless the row says that any signature that holds is enough.
 pub(super) fn prove<'a>(schemes: &'a [Scheme], scope: &mut Scope<'a>, any: bool) -> Result<Proof<'a>, Rejection> {
-    let filled: Vec<_> = schemes.iter().filter_map(|scheme| Some((scheme, found(&scheme.signature, scope)?))).collect();
+    let filled: Vec<_> = schemes.iter().filter(|scheme| is_filled(scheme, scope)).collect();
+    let ways: Vec<_> = filled.iter().copied().filter(|scheme| applies(&scheme.signature, scope)).collect();
     let mut refused = None;
-    for (scheme, values) in filled.into_iter().take(if any { usize::MAX } else { 1 }) {
-        match prove_by(scheme, &values, scope) {
+    for scheme in ways.into_iter().take(if any { usize::MAX } else { 1 }) {
+        match prove_by(scheme, scope) {
             Ok(proof) => return Ok(proof),
             Err(rejection) => refused = refused.or(Some(rejection)),
         }
     }
-    Err(refused.unwrap_or_else(|| {
+    let none_applies = || filled.first().map(|scheme| malformed(&scheme.signature, "it is of a kind that this sender's row does not know"));
+    Err(refused.or_else(none_applies).unwrap_or_else(|| {
         let places: Vec<_> = schemes.iter().map(|scheme| place_name(&scheme.signature.place)).collect();
         Rejection::new(Code::SignatureMissing, format!("there is no {}", places.join(" and no ")))
     }))
 }
 
-fn prove_by<'a>(scheme: &'a Scheme, values: &[Cow<'a, [u8]>], scope: &mut Scope<'a>) -> Result<Proof<'a>, Rejection> {
+/// Whether there is something in the signature's place.
+pub(super) fn is_filled(scheme: &Scheme, scope: &Scope<'_>) -> bool {
+    match &scheme.signature.each {
+        Some(pointer) => json::items(&scope.document(), pointer).is_some_and(|items| !items.is_empty()),
+        None => found(&scheme.signature, scope).is_some(),
+    }
+}
+
+/// Whether this is the way to sign of the request, by what else the row says.
+pub(super) fn applies(signature: &Signature, scope: &Scope<'_>) -> bool {
+    signature.when.iter().all(|(place, want)| wire::is_at(want, scope.text(place).as_deref(), scope.params()))
+}
+
+fn prove_by<'a>(scheme: &'a Scheme, scope: &mut Scope<'a>) -> Result<Proof<'a>, Rejection> {
     let signature = &scheme.signature;
     if signature.algorithm == Algorithm::None {
         return Ok(Proof::unverified(&scheme.event_id));
     }
     refuse_repeated(signature, scope)?;
     refuse_unsigned_fields(signature, scope)?;
+    let published = published::key(signature, scope)?;
+    let keys = Keys { scheme, published };
+    let by = match &signature.each {
+        Some(pointer) => match_items(&keys, pointer, scope)?,
+        None => match_found(&keys, scope)?,
+    };
+    Ok(Proof { verified_by: by.name(), signature: Some(signature), event_id: &scheme.event_id })
+}
+
+/// Every item of an array must be signed by itself.
+fn match_items<'a>(keys: &Keys<'a>, pointer: &str, scope: &mut Scope<'a>) -> Result<By, Rejection> {
+    let signature = &keys.scheme.signature;
+    let document = scope.document();
+    let items = json::items(&document, pointer).unwrap_or_default();
+    if items.len() > json::MAX_ITEMS {
+        return Err(malformed(signature, &format!("there are more than {} items", json::MAX_ITEMS)));
+    }
+    let mut by = None;
+    for item in items {
+        let values = keys.scheme.item.find(item).map_err(|error| malformed(signature, &error.to_string()))?;
+        scope.item = Some((&keys.scheme.item, values));
+        let outcome = match_found(keys, scope);
+        scope.item = None;
+        by = by.or(Some(outcome?));
+    }
+    by.ok_or_else(|| malformed(signature, "there is no item"))
+}
+
+/// One of the signatures that are there must hold.
+fn match_found<'a>(keys: &Keys<'a>, scope: &mut Scope<'a>) -> Result<By, Rejection> {
+    let signature = &keys.scheme.signature;
     let mut refused = None;
-    for value in values {
-        let value = text(value).ok_or_else(|| malformed(signature, "it is not text"))?;
-        let outcome = match (&signature.jwt, signature.algorithm.sends_secret()) {
-            (Some(rule), _) => match_token(scheme, &value, rule, scope),
-            (None, true) => match_sent(scheme, &value),
-            (None, false) => match_signed(scheme, &value, scope),
+    for value in found(signature, scope).unwrap_or_default() {
+        let value = text(&value).ok_or_else(|| malformed(signature, "it is not text"))?;
+        let outcome = match (&signature.jwt, &signature.components, signature.algorithm.sends_secret()) {
+            (Some(rule), ..) => match_token(keys, &value, rule, scope),
+            (None, Some(components), _) => message::matches(keys, &value, components, scope),
+            (None, None, true) => match_sent(keys, &value),
+            (None, None, false) => match_signed(keys, &value, scope),
         };
         match outcome {
-            Ok(at) => {
-                let position = signature.secret.unwrap_or(at + 1);
-                let verified_by = format!("secret:{position}");
-                let (timestamp, jwt) = (signature.timestamp.as_ref(), signature.jwt.as_ref());
-                return Ok(Proof { verified_by, timestamp, jwt, event_id: &scheme.event_id });
-            }
+            Ok(by) => return Ok(by),
             Err(rejection) => refused = refused.or(Some(rejection)),
         }
     }
     Err(refused.unwrap_or_else(|| malformed(signature, "it is empty")))
+}
+
+/// Which key it was.
+#[derive(Clone, Copy)]
+pub(super) enum By {
+    /// A secret of the source, by its position from 0.
+    Secret(usize),
+    /// The key that the sender publishes.
+    Published,
+}
+
+impl By {
+    fn name(self) -> String {
+        match self {
+            Self::Secret(at) => format!("secret:{}", at + 1),
+            Self::Published => "published-key".to_owned(),
+        }
+    }
+}
+
+/// The keys that may have made a signature.
+pub(super) struct Keys<'a> {
+    pub(super) scheme: &'a Scheme,
+    published: Option<Key>,
+}
+
+impl Keys<'_> {
+    /// Each with what it is.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (By, &Key)> {
+        let only = self.scheme.signature.secret;
+        let own = self.scheme.keys.iter().enumerate().filter(move |(at, _)| only.is_none_or(|position| position == at + 1));
+        own.map(|(at, key)| (By::Secret(at), key)).chain(self.published.as_ref().map(|key| (By::Published, key)))
+    }
+
+    fn names(&self) -> String {
+        match (self.scheme.keys.len(), &self.published) {
+            (0, _) => "the key that its sender publishes".to_owned(),
+            (1, None) => "the secret of this source".to_owned(),
+            (many, None) => format!("any of the {many} secrets of this source"),
+            (_, Some(_)) => "a secret of this source or the key that its sender publishes".to_owned(),
+        }
+    }
 }
 
 fn text<'a>(value: &Cow<'a, [u8]>) -> Option<Cow<'a, str>> {
@@ -88,7 +170,7 @@ fn text<'a>(value: &Cow<'a, [u8]>) -> Option<Cow<'a, str>> {
 }
 
 /// The raw values where a signature should stand; `None` when the place is empty, and no value where there is no place.
-fn found<'a>(signature: &Signature, scope: &Scope<'a>) -> Option<Vec<Cow<'a, [u8]>>> {
+pub(super) fn found<'a>(signature: &Signature, scope: &Scope<'a>) -> Option<Vec<Cow<'a, [u8]>>> {
     let one = |value: Option<Cow<'a, [u8]>>| value.map(|value| vec![value]);
     match &signature.place {
         Place::Header(name) => one(scope.request.headers.get(name).map(Cow::Borrowed)),
@@ -108,7 +190,7 @@ fn found<'a>(signature: &Signature, scope: &Scope<'a>) -> Option<Vec<Cow<'a, [u8
     }
 }
 
-fn place_name(place: &Place) -> String {
+pub(super) fn place_name(place: &Place) -> String {
     match place {
         Place::Header(name) => format!("header {name}"),
         Place::Headers(family) => format!("header {family}N"),
@@ -119,7 +201,7 @@ fn place_name(place: &Place) -> String {
     }
 }
 
-fn malformed(signature: &Signature, what: &str) -> Rejection {
+pub(super) fn malformed(signature: &Signature, what: &str) -> Rejection {
     Rejection::new(Code::SignatureMalformed, format!("the signature in {} cannot be read: {what}", place_name(&signature.place)))
 }
 
@@ -160,14 +242,8 @@ fn refuse_unsigned_fields(signature: &Signature, scope: &Scope<'_>) -> Result<()
     }
 }
 
-/// The keys that may have made the signature, with their positions in the scheme.
-fn keys(scheme: &Scheme) -> impl Iterator<Item = (usize, &Key)> {
-    let only = scheme.signature.secret;
-    scheme.keys.iter().enumerate().filter(move |(at, _)| only.is_none_or(|position| position == at + 1))
-}
-
-fn match_sent(scheme: &Scheme, value: &str) -> Result<usize, Rejection> {
-    let signature = &scheme.signature;
+fn match_sent(keys: &Keys<'_>, value: &str) -> Result<By, Rejection> {
+    let signature = &keys.scheme.signature;
     let sent: Cow<'_, [u8]> = match signature.algorithm {
         Algorithm::Basic => wire::basic(value).map(Cow::Owned).map_err(|what| malformed(signature, what))?,
         _ => match value.strip_prefix(&signature.prefix) {
@@ -176,30 +252,30 @@ fn match_sent(scheme: &Scheme, value: &str) -> Result<usize, Rejection> {
             None => return Err(malformed(signature, "its prefix is missing")),
         },
     };
-    let position = keys(scheme).find(|(_, key)| key.is_sent(&sent)).map(|(at, _)| at);
-    position.ok_or_else(|| {
+    let by = keys.iter().find(|(_, key)| key.is_sent(&sent)).map(|(by, _)| by);
+    by.ok_or_else(|| {
         let (what, place) =
             (if signature.algorithm == Algorithm::Basic { "user and password" } else { "token" }, place_name(&signature.place));
-        Rejection::new(Code::SignatureMismatch, format!("the {what} in {place} is not {}", secrets(scheme)))
+        Rejection::new(Code::SignatureMismatch, format!("the {what} in {place} is not {}", keys.names()))
     })
 }
 
 /// A token: signed with a key of the source, and saying of the request what it must.
-fn match_token(scheme: &Scheme, value: &str, rule: &JwtRule, scope: &mut Scope<'_>) -> Result<usize, Rejection> {
-    let signature = &scheme.signature;
+fn match_token(keys: &Keys<'_>, value: &str, rule: &JwtRule, scope: &mut Scope<'_>) -> Result<By, Rejection> {
+    let signature = &keys.scheme.signature;
     let token = match value.strip_prefix(&signature.prefix) {
         Some(token) => token,
         None if signature.prefix_optional => value,
         None => return Err(malformed(signature, "its prefix is missing")),
     };
     let mut refused = None;
-    for (position, key) in keys(scheme) {
+    for (by, key) in keys.iter() {
         let Key::Tokens(keys) = key else { continue };
         match jwt::claims(token, rule, keys, scope) {
             Ok(claims) => {
                 jwt::check_claims(&claims, rule, scope)?;
                 scope.claims = Some(claims);
-                return Ok(position);
+                return Ok(by);
             }
             Err(rejection) => refused = refused.or(Some(rejection)),
         }
@@ -208,21 +284,26 @@ fn match_token(scheme: &Scheme, value: &str, rule: &JwtRule, scope: &mut Scope<'
 }
 
 #[allow(clippy::ptr_arg, reason = "what is borrowed stays borrowed")]
-fn match_signed<'a>(scheme: &Scheme, value: &Cow<'a, str>, scope: &mut Scope<'a>) -> Result<usize, Rejection> {
-    let signature = &scheme.signature;
+fn match_signed<'a>(keys: &Keys<'_>, value: &Cow<'a, str>, scope: &mut Scope<'a>) -> Result<By, Rejection> {
+    let signature = &keys.scheme.signature;
     let sets = wire::parse(value, signature, scope.params()).map_err(|what| malformed(signature, &what))?;
     for set in sets {
         scope.items = set.items;
         read_timestamp(signature, scope)?;
-        for (position, key) in keys(scheme) {
+        for (by, key) in keys.iter() {
             if holds(key, signature, scope, &set.candidates)? {
-                return Ok(position);
+                return Ok(by);
             }
         }
     }
-    let (place, secrets) = (place_name(&signature.place), secrets(scheme));
+    Err(mismatch(keys))
+}
+
+/// None of the keys has made what is there.
+pub(super) fn mismatch(keys: &Keys<'_>) -> Rejection {
+    let (place, secrets) = (place_name(&keys.scheme.signature.place), keys.names());
     let diagnosis = format!("the signature in {place} was not made with {secrets}, or the request was changed on its way");
-    Err(Rejection::new(Code::SignatureMismatch, diagnosis))
+    Rejection::new(Code::SignatureMismatch, diagnosis)
 }
 
 /// Whether one of the candidates is the signature of the content under this key.
@@ -231,6 +312,7 @@ fn holds(key: &Key, signature: &Signature, scope: &Scope<'_>, candidates: &[Vec<
         let mut content = Vec::with_capacity(scope.request.body.len() + 128);
         absorb(&mut |bytes: &[u8]| content.extend_from_slice(bytes), signature.signed.parts(), scope, &[])
             .map_err(|place| unsigned(&place))?;
+        let content = if signature.prehash { Sha256::digest(&content).to_vec() } else { content };
         return Ok(candidates.iter().any(|candidate| public.verifies(&content, candidate)));
     }
     let tag = tag(key, signature, scope)?;
@@ -238,17 +320,10 @@ fn holds(key: &Key, signature: &Signature, scope: &Scope<'_>, candidates: &[Vec<
     Ok(candidates.iter().map(|candidate| candidate.ct_eq(&tag)).fold(0u8, |any, one| any | one.unwrap_u8()) == 1)
 }
 
-fn secrets(scheme: &Scheme) -> String {
-    match scheme.keys.len() {
-        1 => "the secret of this source".to_owned(),
-        many => format!("any of the {many} secrets of this source"),
-    }
-}
-
 /// Takes the timestamp out of the signature's items or a header, where it is signed from there.
-fn read_timestamp(signature: &Signature, scope: &mut Scope<'_>) -> Result<(), Rejection> {
+pub(super) fn read_timestamp(signature: &Signature, scope: &mut Scope<'_>) -> Result<(), Rejection> {
     let Some(rule) = &signature.timestamp else { return Ok(()) };
-    if rule.from.json_pointer().is_some() && !matches!(signature.place, Place::Json(_) | Place::Form(_)) {
+    if rule.from.json_pointer().is_some() && !signature.is_in_body() {
         return Ok(());
     }
     scope.timestamp = scope.text(&rule.from);

@@ -78,6 +78,15 @@ fn parse_set<'a>(set: &Cow<'a, str>, list: &Items, encoding: Encoding, params: &
     }
 }
 
+/// Whether what stands in a place, or that nothing does, is what is wanted.
+pub(super) fn is_at(want: &Want, text: Option<&str>, params: &BTreeMap<String, String>) -> bool {
+    match (want, text) {
+        (Want::Nothing, text) => text.is_none_or(str::is_empty),
+        (_, None) => false,
+        (want, Some(text)) => is(want, text, params),
+    }
+}
+
 /// Whether the text is what is wanted.
 pub(super) fn is(want: &Want, text: &str, params: &BTreeMap<String, String>) -> bool {
     match want {
@@ -85,6 +94,7 @@ pub(super) fn is(want: &Want, text: &str, params: &BTreeMap<String, String>) -> 
         Want::Param(name) => params.get(name).is_some_and(|wanted| !wanted.is_empty() && wanted.as_bytes().ct_eq(text.as_bytes()).into()),
         Want::Hex(least, most) => (*least..=*most).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit()),
         Want::Something => !text.is_empty(),
+        Want::Nothing => text.is_empty(),
     }
 }
 

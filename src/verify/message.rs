@@ -1,0 +1,162 @@
+//! HTTP Message Signatures (RFC 9421): the request itself says which of its parts are signed, so the row says which must be.
+
+use sfv::{BareItem, Dictionary, FieldType as _, InnerList, Item, ListEntry, Parser};
+use sha2::{Digest, Sha256, Sha512};
+
+use super::content::Scope;
+use super::prove::{self, By, Keys, malformed};
+use crate::domain::{Code, Rejection};
+use crate::provider::{Algorithm, Locator, Signature};
+
+/// The most signatures of a request that are looked at.
+const MAX_SIGNATURES: usize = 5;
+/// The most parts that one signature may cover.
+const MAX_COMPONENTS: usize = 50;
+/// The header that says what is signed.
+const INPUT: &str = "signature-input";
+
+/// Whether one of the request's signatures covers what it must and was made with one of the keys.
+pub(super) fn matches(keys: &Keys<'_>, value: &str, required: &[String], scope: &mut Scope<'_>) -> Result<By, Rejection> {
+    let signature = &keys.scheme.signature;
+    let wrong = |what: &str| malformed(signature, what);
+    let signatures: Dictionary = Parser::new(value).parse().map_err(|_| wrong("it is no dictionary of structured fields"))?;
+    let inputs = inputs(scope).ok_or_else(|| wrong("signature-input is missing, repeated or no dictionary"))?;
+    if inputs.len() > MAX_SIGNATURES {
+        return Err(wrong("there are too many"));
+    }
+    let mut refused = None;
+    for (label, entry) in &inputs {
+        let (ListEntry::InnerList(input), Some(candidate)) = (entry, signatures.get(label).and_then(bytes)) else { continue };
+        match matches_one(keys, input, candidate, required, scope) {
+            Ok(by) => return Ok(by),
+            Err(rejection) => refused = refused.or(Some(rejection)),
+        }
+    }
+    Err(refused.unwrap_or_else(|| wrong("nothing in signature-input belongs to it")))
+}
+
+fn matches_one(keys: &Keys<'_>, input: &InnerList, candidate: &[u8], required: &[String], scope: &mut Scope<'_>) -> Result<By, Rejection> {
+    let signature = &keys.scheme.signature;
+    scope.items = parameters(input);
+    let algorithm = scope.text(&Locator::SignatureItem("alg".into()));
+    if algorithm.is_some_and(|name| name != algorithm_name(signature.algorithm)) {
+        return Err(malformed(signature, "it names an algorithm that its sender does not use"));
+    }
+    let names = component_names(input).ok_or_else(|| malformed(signature, "it covers a part of a kind that is not known here"))?;
+    if let Some(left_out) = required.iter().find(|name| !names.contains(&name.as_str())) {
+        let diagnosis = format!("the signature does not cover {left_out}, and so proves nothing of it");
+        return Err(Rejection::new(Code::SignatureMismatch, diagnosis));
+    }
+    if names.contains(&"content-digest") && !is_digest_of_body(scope) {
+        return Err(Rejection::new(Code::SignatureMismatch, "content-digest is not the digest of the body"));
+    }
+    let base = base(&names, input, scope).ok_or_else(|| malformed(signature, "the request has not all that is signed"))?;
+    prove::read_timestamp(signature, scope)?;
+    for (by, key) in keys.iter() {
+        if key.made(base.as_bytes(), candidate) {
+            return Ok(by);
+        }
+    }
+    Err(prove::mismatch(keys))
+}
+
+/// The ID of the key that the first signature names.
+pub(super) fn key_id(signature: &Signature, scope: &Scope<'_>) -> Option<String> {
+    signature.components.as_ref()?;
+    let inputs = inputs(scope)?;
+    let input = inputs.values().find_map(|entry| if let ListEntry::InnerList(input) = entry { Some(input) } else { None })?;
+    parameters(input).into_iter().find(|(name, _)| name == "keyid").map(|(_, value)| value.into_owned())
+}
+
+/// What each signature covers, by its label.
+fn inputs(scope: &Scope<'_>) -> Option<Dictionary> {
+    let mut values = scope.request.headers.all(INPUT);
+    let (value, None) = (values.next()?, values.next()) else { return None };
+    Parser::new(value).parse().ok()
+}
+
+fn bytes(entry: &ListEntry) -> Option<&[u8]> {
+    match entry {
+        ListEntry::Item(Item { bare_item: BareItem::ByteSequence(bytes), .. }) => Some(bytes),
+        _ => None,
+    }
+}
+
+/// The parameters as items of the signature.
+fn parameters<'a>(input: &InnerList) -> Vec<(std::borrow::Cow<'a, str>, std::borrow::Cow<'a, str>)> {
+    let text = |value: &BareItem| match value {
+        BareItem::String(text) => Some(text.as_str().to_owned()),
+        BareItem::Token(text) => Some(text.as_str().to_owned()),
+        BareItem::Integer(number) => Some(number.to_string()),
+        _ => None,
+    };
+    let known = input.params.iter().filter_map(|(name, value)| Some((name.as_str().to_owned().into(), text(value)?.into())));
+    known.collect()
+}
+
+/// The names of the covered components; `None` where one has parameters, or there are too many.
+fn component_names(input: &InnerList) -> Option<Vec<&str>> {
+    if input.items.len() > MAX_COMPONENTS {
+        return None;
+    }
+    let name = |item: &'_ Item| item.params.is_empty();
+    if !input.items.iter().all(name) {
+        return None;
+    }
+    input.items.iter().map(|item| item.bare_item.as_string().map(sfv::StringRef::as_str)).collect()
+}
+
+/// The signature base (RFC 9421 §2.5); `None` where a component is not there, or is named twice.
+fn base(names: &[&str], input: &InnerList, scope: &Scope<'_>) -> Option<String> {
+    let mut base = String::new();
+    for (at, name) in names.iter().enumerate() {
+        if names[..at].contains(name) {
+            return None;
+        }
+        base = base + "\"" + name + "\": " + &component(name, scope)? + "\n";
+    }
+    let params = vec![ListEntry::InnerList(input.clone())].serialize()?;
+    Some(base + "\"@signature-params\": " + &params)
+}
+
+/// The value of a component.
+fn component(name: &str, scope: &Scope<'_>) -> Option<String> {
+    let url = || scope.text(&Locator::Url).and_then(|url| url::Url::parse(&url).ok());
+    match name {
+        "@method" => Some(scope.request.method.clone()),
+        "@target-uri" => scope.text(&Locator::Url).map(std::borrow::Cow::into_owned),
+        "@authority" => url().map(|url| url[url::Position::BeforeHost..url::Position::AfterPort].to_owned()),
+        "@scheme" => url().map(|url| url.scheme().to_owned()),
+        "@path" => url().map(|url| url.path().to_owned()),
+        "@query" => Some(format!("?{}", scope.request.query)),
+        derived if derived.starts_with('@') => None,
+        field => {
+            let values: Option<Vec<&str>> = scope.request.headers.all(field).map(|value| std::str::from_utf8(value).ok()).collect();
+            let values = values.filter(|values| !values.is_empty())?;
+            Some(values.iter().map(|value| value.trim()).collect::<Vec<_>>().join(", "))
+        }
+    }
+}
+
+/// Whether every digest that is given and known is the body's, and one is (RFC 9530).
+fn is_digest_of_body(scope: &Scope<'_>) -> bool {
+    let mut values = scope.request.headers.all("content-digest");
+    let (Some(value), None) = (values.next(), values.next()) else { return false };
+    let Ok(digests) = Parser::new(value).parse::<Dictionary>() else { return false };
+    let body = &scope.request.body;
+    let is_right = |(name, entry): (&sfv::Key, &ListEntry)| match name.as_str() {
+        "sha-256" => Some(bytes(entry) == Some(&Sha256::digest(body)[..])),
+        "sha-512" => Some(bytes(entry) == Some(&Sha512::digest(body)[..])),
+        _ => None,
+    };
+    let known: Vec<bool> = digests.iter().filter_map(is_right).collect();
+    !known.is_empty() && known.into_iter().all(|right| right)
+}
+
+/// The name of an algorithm in a signature's parameters (RFC 9421 §6.2.2).
+fn algorithm_name(algorithm: Algorithm) -> &'static str {
+    match algorithm {
+        Algorithm::RsaSha256 => "rsa-v1_5-sha256",
+        other => other.as_str(),
+    }
+}
