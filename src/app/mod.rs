@@ -2,6 +2,7 @@
 //! stops them in the order in which nothing is lost.
 
 mod build;
+mod fetch;
 mod keep;
 
 use std::net::SocketAddr;
@@ -110,6 +111,7 @@ impl App {
             wake: dispatcher.waker(),
             observer,
             clock: Arc::clone(&clock),
+            fetch: Arc::new(fetch::Fetcher(crate::net::Client::new()?)),
         };
         let ingest = Arc::new(Ingest::new(sources, parts));
         let closing = CancellationToken::new();

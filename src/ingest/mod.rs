@@ -1,5 +1,7 @@
 //! The way in: verify, record, wake. Knows nothing of the HTTP server before it or the engine behind it.
 
+mod handshake;
+mod keyring;
 mod source;
 
 use std::collections::HashMap;
@@ -10,12 +12,17 @@ use std::time::Duration;
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 
 pub use crate::store::{Recorded, StoreError};
+pub use keyring::Fetch;
 pub use source::Source;
 
 use crate::domain::{Clock, Code, EventKey, Happening, NewRejection, Observer, RawRequest, Rejection, Reply, Routes, VerifiedEvent, Wake};
 use crate::store::Inbox;
-use crate::verify::Judgement;
+use crate::verify::{Judgement, PublishedKey};
 
+/// How long a request waits for a key that its sender publishes.
+const FETCH_DEADLINE: Duration = Duration::from_secs(5);
+/// What `Retry-After` says when that key cannot be had now.
+const FETCH_RETRY_AFTER: Duration = Duration::from_secs(15);
 /// Requests for unknown sources that are written of in a burst, and then in each second.
 const UNKNOWN_WRITTEN: NonZeroU32 = NonZeroU32::new(5).unwrap();
 /// How long a request waits for the store before it is told to come back: below every sender's time-out that matters.
@@ -59,6 +66,8 @@ pub struct Parts {
     pub observer: Arc<dyn Observer>,
     /// The time against which timestamps are judged.
     pub clock: Arc<dyn Clock>,
+    /// Fetches what senders publish.
+    pub fetch: Arc<dyn Fetch>,
 }
 
 /// The way in for all sources.
@@ -96,13 +105,28 @@ impl Ingest {
 
     /// Takes a request in: when it returns, whatever the answer claims is on disk.
     pub async fn receive(&self, source: &Source, request: RawRequest) -> Answer {
-        match source.verifier.judge(&request, self.parts.clock.now()) {
-            Ok(Judgement::Handshake(answered)) => {
-                self.tell(&Happening::Handshake { source: &source.name });
-                Answer::Handshake(answered.reply)
-            }
+        let key = match self.published(source, &request).await {
+            Ok(key) => key,
+            Err(answer) => return answer,
+        };
+        match source.verifier.judge_by(&request, self.parts.clock.now(), key.as_ref()) {
+            Ok(Judgement::Handshake(answered)) => self.shake_hands(source, answered).await,
             Ok(Judgement::Event(event)) => self.record(source, event).await,
             Err(rejection) => self.refuse(source, request, rejection).await,
+        }
+    }
+
+    /// The key that the sender publishes, where this request needs one. A request whose key cannot be had now may be right:
+    /// its sender is told to come back.
+    async fn published(&self, source: &Source, request: &RawRequest) -> Result<Option<PublishedKey>, Answer> {
+        let Some(wanted) = source.verifier.wanted(request) else { return Ok(None) };
+        let key = source.keyring.key(&wanted, &*self.parts.fetch, self.clock());
+        match tokio::time::timeout(FETCH_DEADLINE, key).await.unwrap_or_else(|_| Err("no answer in time".to_owned())) {
+            Ok(key) => Ok(Some(key)),
+            Err(cause) => {
+                let why = format!("the key that the sender publishes at {} cannot be had: {cause}", wanted.url);
+                Err(self.turn_away(source, Code::StoreUnavailable, Some(FETCH_RETRY_AFTER), &why))
+            }
         }
     }
 

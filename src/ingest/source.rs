@@ -7,6 +7,7 @@ use std::time::Duration;
 use governor::clock::{Clock as _, DefaultClock};
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 
+use super::keyring::Keyring;
 use crate::verify::Verifier;
 
 /// Refusals of one source that are written of in a burst, and then in each second: forged traffic must not become disk load.
@@ -22,6 +23,8 @@ pub struct Source {
     pub max_body: usize,
     admission: Option<DefaultDirectRateLimiter>,
     refusals: DefaultDirectRateLimiter,
+    /// Keys that the sender publishes.
+    pub(super) keyring: Keyring,
 }
 
 impl Source {
@@ -33,7 +36,7 @@ impl Source {
             Some(RateLimiter::direct(quota))
         });
         let refusals = RateLimiter::direct(Quota::per_second(REFUSALS_WRITTEN));
-        Self { name, verifier, max_body, admission, refusals }
+        Self { name, verifier, max_body, admission, refusals, keyring: Keyring::new() }
     }
 
     /// Takes one request's place under the rate limit, or says how long to wait for one.

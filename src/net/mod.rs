@@ -1,6 +1,7 @@
 //! The one outgoing HTTP client: no redirects, no proxies from the environment, a cap on time and on what is read back.
 //! It knows nothing of events: `deliver` and the command line say what to send and what an answer means.
 
+pub mod certificate;
 mod error;
 #[cfg(test)]
 pub(crate) mod testing;

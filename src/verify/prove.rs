@@ -52,11 +52,11 @@ pub(super) fn prove<'a>(schemes: &'a [Scheme], scope: &mut Scope<'a>, any: bool)
     }))
 }
 
-/// Whether there is something in the signature's place.
+/// Whether there is something in the signature's place, of any item where each has its own.
 pub(super) fn is_filled(scheme: &Scheme, scope: &Scope<'_>) -> bool {
-    match &scheme.signature.each {
-        Some(pointer) => json::items(&scope.document(), pointer).is_some_and(|items| !items.is_empty()),
-        None => found(&scheme.signature, scope).is_some(),
+    match (&scheme.signature.each, &scheme.signature.place) {
+        (Some(array), Place::Json(own)) => json::each(&scope.document(), &format!("{array}/*{own}")).is_some_and(|found| !found.is_empty()),
+        _ => found(&scheme.signature, scope).is_some(),
     }
 }
 
@@ -72,7 +72,7 @@ fn prove_by<'a>(scheme: &'a Scheme, scope: &mut Scope<'a>) -> Result<Proof<'a>, 
     }
     refuse_repeated(signature, scope)?;
     refuse_unsigned_fields(signature, scope)?;
-    let published = published::key(signature, scope)?;
+    let published = published::key(scheme, scope)?;
     let keys = Keys { scheme, published };
     let by = match &signature.each {
         Some(pointer) => match_items(&keys, pointer, scope)?,

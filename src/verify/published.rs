@@ -7,7 +7,7 @@ use super::content::Scope;
 use super::identify;
 use super::jwt::{self, TokenKey};
 use super::key::{Key, PublicKey};
-use super::{Verifier, json, message, prove};
+use super::{Scheme, Verifier, json, message, prove};
 use crate::domain::{Code, RawRequest, Rejection};
 use crate::provider::{Locator, Part, Published, PublishedForm, Signature, Template};
 
@@ -94,10 +94,16 @@ impl Verifier {
 }
 
 /// The key for this way to sign, if it is published and at hand.
-pub(super) fn key(signature: &Signature, scope: &mut Scope<'_>) -> Result<Option<Key>, Rejection> {
+///
+/// A request that names a URL which is not the sender's is refused, even where the key is known already.
+pub(super) fn key(scheme: &Scheme, scope: &mut Scope<'_>) -> Result<Option<Key>, Rejection> {
+    let signature = &scheme.signature;
     let Some(rule) = &signature.published else { return Ok(None) };
-    read_key_id(signature, scope);
-    url(rule, scope)?;
+    let names_url = matches!(rule.url.parts(), [Part::Value(_)]);
+    if scheme.keys.is_empty() || names_url {
+        read_key_id(signature, scope);
+        url(rule, scope)?;
+    }
     match scope.published.map(|key| &*key.0) {
         None => Ok(None),
         Some(Form::Tokens(keys)) => Ok(Some(Key::Tokens(Arc::clone(keys)))),

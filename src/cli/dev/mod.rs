@@ -122,14 +122,21 @@ fn test_sources(table: &Table, fixtures: &[(PathBuf, Fixture)]) -> Vec<SourceFla
     for provider in table.iter() {
         let example = provider.row.secret.example.iter().cloned().map(SecretString::from);
         let recorded: Vec<_> = fixtures.iter().map(|(_, fixture)| fixture).filter(|fixture| *fixture.provider == *provider.name).collect();
-        let secrets = recorded.iter().flat_map(|fixture| fixture.secrets.iter().cloned());
+        // A certificate of a fixture stands in for the one that would be fetched.
+        let certificates = recorded.iter().filter_map(|fixture| fixture.certificate.clone()).map(SecretString::from);
+        let secrets = recorded.iter().flat_map(|fixture| fixture.secrets.iter().cloned()).chain(certificates);
         // What a sender signs beside the request is as recorded, or stands in for it.
         let url = recorded.iter().find_map(|fixture| fixture.url.clone());
         let url = url.unwrap_or_else(|| format!("http://127.0.0.1:8080/hooks/{}", provider.name));
         let mut params: BTreeMap<_, _> = provider.params().keys().map(|name| (name.clone(), "example".to_owned())).collect();
         params.extend(recorded.iter().flat_map(|fixture| fixture.params.iter().cloned()));
         let name = provider.name.to_string();
-        for secret in example.chain(secrets) {
+        let mut secrets: Vec<_> = example.chain(secrets).collect();
+        if secrets.is_empty() {
+            // Nothing to configure: it is published, or told in a handshake.
+            secrets.push(SecretString::default());
+        }
+        for secret in secrets {
             let (provider, params, url) = (name.clone(), params.clone(), Some(url.clone()));
             sources.push(SourceFlag { name: name.clone(), provider, secret, url, params });
         }

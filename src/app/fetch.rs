@@ -1,0 +1,38 @@
+//! Fetching what senders publish, over the one outgoing client.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use crate::domain::Headers;
+use crate::ingest::Fetch;
+use crate::net::{Client, Request, certificate};
+
+/// The most time for one answer.
+const TIMEOUT: Duration = Duration::from_secs(4);
+/// The longest certificate or set of keys, in bytes.
+const MOST_BYTES: usize = 256 << 10;
+
+/// Fetches over HTTPS.
+pub(super) struct Fetcher(pub(super) Client);
+
+#[async_trait]
+impl Fetch for Fetcher {
+    async fn fetch(&self, url: &str, names: &[String]) -> Result<Bytes, String> {
+        let url = url.parse().map_err(|_| "it is no URL".to_owned())?;
+        let (method, headers, body) = ("GET".to_owned(), Headers::default(), Bytes::new());
+        let request = Request { method, url, headers, body, timeout: TIMEOUT, response_cap: MOST_BYTES };
+        let response = self.0.send(request).await.map_err(|error| error.to_string())?;
+        if !(200..300).contains(&response.status) {
+            return Err(format!("status {}", response.status));
+        }
+        if response.truncated {
+            return Err("the answer is too long or broke off".to_owned());
+        }
+        if !names.is_empty() {
+            certificate::check(&response.body, names)?;
+        }
+        Ok(response.body)
+    }
+}
