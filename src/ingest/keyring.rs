@@ -70,7 +70,8 @@ impl Keyring {
             return Err("too many keys are asked for".to_owned());
         }
         let fetched = fetch.fetch(&wanted.url, &wanted.rule.names).await;
-        let read = fetched.and_then(|bytes| PublishedKey::read(&bytes, &wanted.rule.form).map_err(|problem| format!("what is there {problem}")));
+        let read =
+            fetched.and_then(|bytes| PublishedKey::read(&bytes, &wanted.rule.form).map_err(|problem| format!("what is there {problem}")));
         self.keep(wanted, read, clock.now())
     }
 

@@ -353,6 +353,9 @@ pub(super) fn tag(key: &Key, signature: &Signature, scope: &Scope<'_>) -> Result
 }
 
 fn unsigned(place: &Locator) -> Rejection {
+    if *place == Locator::CanonicalJson {
+        return Rejection::new(Code::SignatureMismatch, "the body is signed as JSON, and what came is none");
+    }
     Rejection::new(Code::SignatureMalformed, format!("the {place} is signed by this sender, and the request has none"))
 }
 

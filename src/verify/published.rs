@@ -147,6 +147,7 @@ pub(super) fn rendered(template: &Template, scope: &Scope<'_>) -> Option<String>
         return scope.text(place).map(std::borrow::Cow::into_owned);
     }
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
-    let plain = |place: &&Locator| scope.text(place).is_some_and(|text| (1..=MAX_PIECE).contains(&text.len()) && text.bytes().all(is_plain));
+    let plain =
+        |place: &&Locator| scope.text(place).is_some_and(|text| (1..=MAX_PIECE).contains(&text.len()) && text.bytes().all(is_plain));
     template.locators().iter().all(plain).then(|| scope.render(template)).flatten()
 }

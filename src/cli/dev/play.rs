@@ -82,7 +82,12 @@ fn requests(
     }
     let signed = |at| anyhow::Ok(Fixture { request: verifier.sign(&fixture.request, at)?, ..fixture.clone() });
     match &fixture.expect {
-        Some(Expect::Handshake(_)) => Ok(Some(vec![(", handshake", signed(now)?, "handshake".into())])),
+        // A handshake is signed or not: one that is not must stay so.
+        Some(Expect::Handshake(_)) => {
+            let is_signed = fixture.request.headers.iter().any(|(name, _)| verifier.signs_in(name));
+            let handshake = if is_signed { signed(now)? } else { fixture.clone() };
+            Ok(Some(vec![(", handshake", handshake, "handshake".into())]))
+        }
         Some(Expect::Accepted { event_id, .. }) => {
             if !known.insert((fixture.provider.clone(), event_id.clone())) {
                 return Ok(None);

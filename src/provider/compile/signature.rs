@@ -137,7 +137,6 @@ fn timestamp(written: &TimestampRow) -> Result<TimestampRule, RowError> {
     })
 }
 
-
 fn require(written: &SignatureRow) -> Result<Vec<(Locator, Template)>, RowError> {
     let read = |(place, text): (&String, &String)| {
         let place = Locator::parse(place).map_err(|e| RowError::new("signature.require", e))?;
@@ -189,7 +188,10 @@ fn check_shape(signature: &Signature) -> Result<(), RowError> {
         return Err(RowError::new("signature.each", "goes with a signature in the body: from = \"json:/pointer\""));
     }
     if !signature.is_in_body() && signature.when.iter().any(|(place, _)| reads_json(place)) {
-        return Err(RowError::new("signature.when", "a JSON value cannot choose: nothing is read from the body before its signature holds"));
+        return Err(RowError::new(
+            "signature.when",
+            "a JSON value cannot choose: nothing is read from the body before its signature holds",
+        ));
     }
     match &signature.published {
         Some(rule) if !signature.is_in_body() && rule.url.locators().into_iter().any(reads_json) => {
