@@ -16,6 +16,16 @@ pub struct EventKey {
     pub event_id: Arc<str>,
 }
 
+/// What becomes of a request whose signed content was recorded before under another ID.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ReplayGuard {
+    /// It is an event, and marked.
+    #[default]
+    Mark,
+    /// It is a duplicate of the earlier event.
+    Drop,
+}
+
 /// What `verify` has established about a request.
 #[derive(Clone)]
 pub struct VerifiedParts {
@@ -35,9 +45,12 @@ pub struct VerifiedParts {
     pub headers: Headers,
     /// The raw body.
     pub body: Body,
-    /// SHA-256 over the content: the raw body. Timestamps and IDs beside it are left out, so that the same content sent
-    /// again has the same digest.
+    /// SHA-256 over the signed content, which is the raw body for nearly every sender. Timestamps and IDs beside it are left
+    /// out, so that the same content sent again has the same digest.
     pub content_digest: [u8; 32],
+    /// What becomes of this content when it was recorded before under another ID; `None` where it cannot be: because the
+    /// signature covers the ID, or the ID follows from the content, or the sender repeats content by design.
+    pub replay_guard: Option<ReplayGuard>,
     /// How it was proved, by position and never by value: `secret:1`, or `none` for a source that does not verify.
     pub verified_by: String,
     /// When the request had arrived whole.
@@ -182,6 +195,7 @@ mod tests {
             headers: [("x-a", &b"hush"[..])].into_iter().collect(),
             body: Body::from_static(b"hush"),
             content_digest: [0; 32],
+            replay_guard: None,
             verified_by: "secret:1".into(),
             received_at: Timestamp::from_millis(0),
         };

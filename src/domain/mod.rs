@@ -15,7 +15,7 @@ pub use code::Code;
 pub use delivery::{
     Attempt, AttemptResult, Backlog, ClaimedDelivery, DeliveryId, DeliveryStatus, EventStatus, FinishedAttempt, Lease, Outcome, Verdict,
 };
-pub use event::{EventKey, NewRejection, Rejection, StoredEvent, VerifiedEvent, VerifiedParts};
+pub use event::{EventKey, NewRejection, Rejection, ReplayGuard, StoredEvent, VerifiedEvent, VerifiedParts};
 pub use headers::{HeaderBuilder, Headers, MalformedHeaders};
 pub use observe::{AttemptEnd, Happening, Observer, Silent, Wake};
 pub use request::{Body, RawRequest, Reply};

@@ -45,6 +45,21 @@ pub enum Happening<'a> {
         /// The event.
         event: &'a EventKey,
     },
+    /// The signed content of a request was recorded before under another ID, which the signature does not cover: a sender
+    /// that repeats itself, or somebody who has captured a request. Told beside what became of it.
+    SameContent {
+        /// What the request called itself.
+        event: &'a EventKey,
+        /// The ID of the earlier event.
+        earlier: &'a str,
+        /// Whether it was counted as a duplicate of the earlier event; else it is an event of its own.
+        dropped: bool,
+    },
+    /// A duplicate had other content than the recorded event. Told beside the duplicate.
+    BodyDiffers {
+        /// The event.
+        event: &'a EventKey,
+    },
     /// A handshake was answered.
     Handshake {
         /// The source.

@@ -53,6 +53,10 @@ pub struct EventView {
     pub headers: Option<Option<Headers>>,
     /// How it was proved, by position: `secret:1`.
     pub verified_by: String,
+    /// The ID of an earlier event with the same content; `null` when there was none, or none that is looked for.
+    pub same_content_as: Option<String>,
+    /// Whether a duplicate came with other content.
+    pub body_differs: bool,
     /// Its deliveries, oldest first.
     pub deliveries: Vec<DeliveryView>,
 }
@@ -85,6 +89,8 @@ impl EventView {
             content_type: row.content_type,
             headers,
             verified_by: row.verified_by,
+            same_content_as: row.same_content_as,
+            body_differs: row.body_differs,
             deliveries,
         }
     }

@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 
-pub use crate::store::{Recorded, StoreError};
+pub use crate::store::StoreError;
 pub use source::Source;
 
 use crate::domain::{Clock, Code, EventKey, Happening, NewRejection, Observer, RawRequest, Rejection, Reply, Routes, VerifiedEvent, Wake};
-use crate::store::Inbox;
+use crate::store::{Inbox, Recorded};
 use crate::verify::Judgement;
 
 /// Requests for unknown sources that are written of in a burst, and then in each second.
@@ -34,7 +34,7 @@ pub enum Answer {
         /// Its identity.
         event: EventKey,
         /// Whether this request was the first to bring it.
-        recorded: Recorded,
+        fresh: bool,
     },
     /// A handshake, which is no event.
     Handshake(Reply),
@@ -117,8 +117,8 @@ impl Ingest {
         let recorded = tokio::time::timeout(COMMIT_DEADLINE, recording).await;
         match recorded.unwrap_or_else(|_| Err(self.slow_store())) {
             Ok(recorded) => {
-                self.committed(&key, &event_type, recorded, &destinations);
-                Answer::Event { event: key, recorded }
+                let fresh = recorded.is_fresh();
+                Answer::Event { event: self.committed(key, &event_type, recorded, &destinations), fresh }
             }
             Err(StoreError::QueueFull) => {
                 let why = "the store's queue is full (limits.queue_requests, limits.queue_bytes)";
@@ -131,14 +131,28 @@ impl Ingest {
         }
     }
 
-    fn committed(&self, event: &EventKey, event_type: &str, recorded: Recorded, destinations: &[Arc<str>]) {
-        match recorded {
-            Recorded::Fresh => {
-                self.parts.wake.wake(destinations);
-                self.tell(&Happening::Accepted { event, event_type, deliveries: destinations.len() });
-            }
-            Recorded::Duplicate => self.tell(&Happening::Duplicate { event }),
+    /// Wakes and tells; returns which event the sender is told of.
+    fn committed(&self, event: EventKey, event_type: &str, recorded: Recorded, destinations: &[Arc<str>]) -> EventKey {
+        if recorded.is_fresh() {
+            self.parts.wake.wake(destinations);
+            self.tell(&Happening::Accepted { event: &event, event_type, deliveries: destinations.len() });
         }
+        match recorded {
+            Recorded::Fresh => {}
+            Recorded::SameContent { earlier } => self.tell(&Happening::SameContent { event: &event, earlier: &earlier, dropped: false }),
+            Recorded::Duplicate => self.tell(&Happening::Duplicate { event: &event }),
+            Recorded::BodyDiffers => {
+                self.tell(&Happening::Duplicate { event: &event });
+                self.tell(&Happening::BodyDiffers { event: &event });
+            }
+            Recorded::Dropped { earlier } => {
+                let known = EventKey { source: Arc::clone(&event.source), event_id: Arc::clone(&earlier) };
+                self.tell(&Happening::Duplicate { event: &known });
+                self.tell(&Happening::SameContent { event: &event, earlier: &earlier, dropped: true });
+                return known;
+            }
+        }
+        event
     }
 
     async fn refuse(&self, source: &Source, request: RawRequest, rejection: Rejection) -> Answer {

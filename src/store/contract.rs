@@ -2,6 +2,7 @@
 //!
 //! An engine instantiates it with `contract!(ItsHarness);` inside a test module.
 
+pub(crate) mod content;
 pub(crate) mod history;
 pub(crate) mod inbox;
 pub(crate) mod model;
@@ -52,6 +53,14 @@ macro_rules! contract {
                 everything_is_still_there_after_reopening
                 what_was_acknowledged_survives_a_crash
                 a_store_that_can_commit_is_ready
+            }
+            content {
+                the_same_content_under_another_id_is_an_event_and_marked
+                where_repeated_content_is_dropped_it_is_a_duplicate_of_the_earlier_event
+                the_same_id_with_other_content_is_a_duplicate_and_marked
+                content_is_compared_within_its_source_and_only_where_it_is_guarded
+                concurrent_copies_under_fifty_ids_are_one_event_where_they_are_dropped
+                content_is_known_without_its_payload_and_after_a_crash_and_forgotten_with_its_event
             }
             outbox {
                 a_claimed_delivery_is_hidden_until_its_lease_ends
@@ -126,6 +135,7 @@ pub(crate) fn parts(source: &str, event_id: &str, received_at: Timestamp) -> Ver
         headers: [("content-type", &b"application/json"[..]), ("x-raw", &b"\xff\x00"[..])].into_iter().collect(),
         body: Bytes::from_static(b"{\"n\":1}"),
         content_digest: [7; 32],
+        replay_guard: None,
         verified_by: "secret:1".to_owned(),
         received_at,
     }

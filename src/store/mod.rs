@@ -29,21 +29,41 @@ pub enum StoreError {
     Unavailable(String),
 }
 
-/// What became of a verified event.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What became of a verified event. All of it is committed and synced.
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use]
 pub enum Recorded {
-    /// Seen for the first time: it and its deliveries are committed and synced.
+    /// Seen for the first time: it and its deliveries are recorded.
     Fresh,
-    /// Its identity was recorded before, and that record is committed and synced.
+    /// Its identity is new and so recorded with its deliveries, but its content came before: it is marked.
+    SameContent {
+        /// The ID of the earlier event.
+        earlier: Arc<str>,
+    },
+    /// Its identity was recorded before.
     Duplicate,
+    /// Its identity was recorded before with other content: the recorded event is marked.
+    BodyDiffers,
+    /// Its identity is new, but its content came before, and the source drops that: it is a duplicate of the earlier event.
+    Dropped {
+        /// The ID of the earlier event.
+        earlier: Arc<str>,
+    },
+}
+
+impl Recorded {
+    /// Whether it is an event of its own, with deliveries.
+    pub fn is_fresh(&self) -> bool {
+        matches!(self, Self::Fresh | Self::SameContent { .. })
+    }
 }
 
 /// Records what came in.
 #[async_trait]
 pub trait Inbox: Send + Sync {
     /// Records the event with one delivery for each destination, all in one transaction, and returns after that
-    /// transaction is synced to disk. A duplicate is counted on the event instead.
+    /// transaction is synced to disk. A duplicate is counted on the event instead. With a replay guard, content that the
+    /// same source recorded before with one decides, too.
     ///
     /// # Errors
     /// [`StoreError::QueueFull`] at once when the queue's bound is reached; [`StoreError::Unavailable`] when the

@@ -95,6 +95,10 @@ pub struct EventRow {
     pub content_type: Option<String>,
     /// How it was proved, by position: `secret:1`.
     pub verified_by: String,
+    /// The ID of an earlier event with the same content, when it was recorded.
+    pub same_content_as: Option<String>,
+    /// Whether a duplicate came with other content.
+    pub body_differs: bool,
     /// The sender's headers; `None` in lists and once the payload has been pruned.
     pub headers: Option<Headers>,
 }

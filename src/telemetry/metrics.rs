@@ -19,6 +19,8 @@ const HELP: &[(&str, &str, Kind)] = &[
     ("onceward_requests_total", "Requests to known sources by outcome", Kind::Counter),
     ("onceward_events_total", "Events recorded", Kind::Counter),
     ("onceward_duplicates_total", "Verified requests whose event was recorded before", Kind::Counter),
+    ("onceward_same_content_total", "Verified requests whose content was recorded before under another ID", Kind::Counter),
+    ("onceward_body_differs_total", "Duplicates with other content than the recorded event", Kind::Counter),
     ("onceward_rejections_total", "Requests refused by code", Kind::Counter),
     ("onceward_attempts_total", "Delivery attempts by outcome", Kind::Counter),
     ("onceward_deliveries_total", "Deliveries ended by outcome", Kind::Counter),

@@ -123,6 +123,15 @@ impl Observer for Telemetry {
                 counters.duplicates.increment(1);
                 debug!(source.name = &*event.source, event.id = ?event.event_id, "duplicate");
             }
+            Happening::SameContent { event, earlier, dropped } => {
+                self.metrics.count("onceward_same_content_total", &[("source", &event.source)]);
+                let became = if *dropped { "dropped" } else { "marked" };
+                warn!(source.name = &*event.source, event.id = ?event.event_id, earlier.id = ?earlier, became, "the same content came before under another ID");
+            }
+            Happening::BodyDiffers { event } => {
+                self.metrics.count("onceward_body_differs_total", &[("source", &event.source)]);
+                warn!(source.name = &*event.source, event.id = ?event.event_id, "a duplicate has other content than the recorded event");
+            }
             Happening::Handshake { source } => {
                 self.request(source, "handshake");
                 info!(source.name = source, "handshake answered");

@@ -9,6 +9,7 @@ use subtle::ConstantTimeEq;
 use super::Scheme;
 use super::content::Scope;
 use super::key::Key;
+use super::replay::Content;
 use super::{jwt, wire};
 use crate::domain::{Code, Rejection};
 use crate::provider::{Algorithm, JwtRule, Locator, Part, Place, Signature, Template, TimestampRule};
@@ -26,12 +27,14 @@ pub(super) struct Proof<'a> {
     pub(super) jwt: Option<&'a JwtRule>,
     /// Where the event's ID may be.
     pub(super) event_id: &'a [Template],
+    /// What must not come back under another ID.
+    pub(super) content: Option<&'a Content>,
 }
 
 impl<'a> Proof<'a> {
     /// For what is taken as it comes.
-    pub(super) fn unverified(event_id: &'a [Template]) -> Self {
-        Self { verified_by: "none".into(), timestamp: None, jwt: None, event_id }
+    pub(super) fn unverified(event_id: &'a [Template], content: Option<&'a Content>) -> Self {
+        Self { verified_by: "none".into(), timestamp: None, jwt: None, event_id, content }
     }
 }
 
@@ -55,7 +58,7 @@ pub(super) fn prove<'a>(schemes: &'a [Scheme], scope: &mut Scope<'a>, any: bool)
 fn prove_by<'a>(scheme: &'a Scheme, values: &[Cow<'a, [u8]>], scope: &mut Scope<'a>) -> Result<Proof<'a>, Rejection> {
     let signature = &scheme.signature;
     if signature.algorithm == Algorithm::None {
-        return Ok(Proof::unverified(&scheme.event_id));
+        return Ok(Proof::unverified(&scheme.event_id, scheme.content.as_ref()));
     }
     refuse_repeated(signature, scope)?;
     refuse_unsigned_fields(signature, scope)?;
@@ -72,7 +75,7 @@ fn prove_by<'a>(scheme: &'a Scheme, values: &[Cow<'a, [u8]>], scope: &mut Scope<
                 let position = signature.secret.unwrap_or(at + 1);
                 let verified_by = format!("secret:{position}");
                 let (timestamp, jwt) = (signature.timestamp.as_ref(), signature.jwt.as_ref());
-                return Ok(Proof { verified_by, timestamp, jwt, event_id: &scheme.event_id });
+                return Ok(Proof { verified_by, timestamp, jwt, event_id: &scheme.event_id, content: scheme.content.as_ref() });
             }
             Err(rejection) => refused = refused.or(Some(rejection)),
         }
