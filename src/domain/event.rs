@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use super::code::Code;
 use super::headers::Headers;
 use super::request::Body;
 use super::time::Timestamp;
@@ -105,43 +104,6 @@ pub struct StoredEvent {
     pub received_at: Timestamp,
 }
 
-/// Why a request was refused.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rejection {
-    /// The stable code, which is all that the sender learns.
-    pub code: Code,
-    /// What was expected and what came, for the operator; never a secret or a valid signature.
-    pub diagnosis: String,
-}
-
-impl Rejection {
-    /// A rejection with its explanation.
-    pub fn new(code: Code, diagnosis: impl Into<String>) -> Self {
-        Self { code, diagnosis: diagnosis.into() }
-    }
-}
-
-/// A refused request on its way into the rejection log.
-#[derive(Clone)]
-pub struct NewRejection {
-    /// The source it was sent to.
-    pub source: Arc<str>,
-    /// Why it was refused.
-    pub rejection: Rejection,
-    /// The method in upper case.
-    pub method: String,
-    /// What followed `/hooks/{source}` in the path.
-    pub subpath: String,
-    /// The query, without `?`.
-    pub query: String,
-    /// The header fields without static credentials.
-    pub headers: Headers,
-    /// The raw body.
-    pub body: Body,
-    /// When it arrived.
-    pub received_at: Timestamp,
-}
-
 /// Shows neither body nor query: what they hold is the sender's.
 impl std::fmt::Debug for VerifiedParts {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -161,18 +123,6 @@ impl std::fmt::Debug for StoredEvent {
         f.debug_struct("StoredEvent")
             .field("key", &self.key)
             .field("event_type", &self.event_type)
-            .field("headers", &self.headers)
-            .field("size", &self.body.len())
-            .finish_non_exhaustive()
-    }
-}
-
-/// Shows neither body nor query: what they hold is the sender's.
-impl std::fmt::Debug for NewRejection {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("NewRejection")
-            .field("source", &self.source)
-            .field("rejection", &self.rejection)
             .field("headers", &self.headers)
             .field("size", &self.body.len())
             .finish_non_exhaustive()

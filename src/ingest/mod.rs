@@ -1,5 +1,6 @@
 //! The way in: verify, record, wake. Knows nothing of the HTTP server before it or the engine behind it.
 
+mod reverify;
 mod source;
 
 use std::collections::HashMap;
@@ -8,11 +9,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use tokio::sync::OnceCell;
 
 pub use crate::store::StoreError;
+pub use reverify::Reverified;
 pub use source::Source;
 
-use crate::domain::{Clock, Code, EventKey, Happening, NewRejection, Observer, RawRequest, Rejection, Reply, Routes, VerifiedEvent, Wake};
+use crate::domain::{
+    Clock, Code, EventKey, Happening, NewRejection, Observer, RawRequest, Rejection, Reply, Routes, SealKey, SealedCredentials,
+    VerifiedEvent, Wake,
+};
 use crate::store::{Inbox, Recorded};
 use crate::verify::Judgement;
 
@@ -67,13 +73,15 @@ pub struct Ingest {
     parts: Parts,
     /// Requests for unknown sources that are written of.
     unknown: DefaultDirectRateLimiter,
+    /// Under which static credentials of refused requests are sealed, once it was needed.
+    seal_key: Arc<OnceCell<SealKey>>,
 }
 
 impl Ingest {
     /// The way in for these sources.
     pub fn new(sources: Vec<Source>, parts: Parts) -> Self {
         let sources = sources.into_iter().map(|source| (Arc::clone(&source.name), source)).collect();
-        Self { sources, parts, unknown: RateLimiter::direct(Quota::per_second(UNKNOWN_WRITTEN)) }
+        Self { sources, parts, unknown: RateLimiter::direct(Quota::per_second(UNKNOWN_WRITTEN)), seal_key: Arc::default() }
     }
 
     /// The source of that name.
@@ -110,6 +118,7 @@ impl Ingest {
         if let Err(wait) = source.admit() {
             return self.turn_away(source, Code::RateLimited, Some(wait), "rate_limit of this source is used up");
         }
+        self.tell(&Happening::Verified { source: &event.key.source, by: &event.verified_by });
         let key = event.key.clone();
         let event_type = event.event_type.clone();
         let destinations = self.parts.routes.destinations(&key.source, &event_type);
@@ -118,7 +127,7 @@ impl Ingest {
         match recorded.unwrap_or_else(|_| Err(self.slow_store())) {
             Ok(recorded) => {
                 let fresh = recorded.is_fresh();
-                Answer::Event { event: self.committed(key, &event_type, recorded, &destinations), fresh }
+                Answer::Event { event: self.committed(key, &event_type, &recorded, &destinations), fresh }
             }
             Err(StoreError::QueueFull) => {
                 let why = "the store's queue is full (limits.queue_requests, limits.queue_bytes)";
@@ -132,27 +141,34 @@ impl Ingest {
     }
 
     /// Wakes and tells; returns which event the sender is told of.
-    fn committed(&self, event: EventKey, event_type: &str, recorded: Recorded, destinations: &[Arc<str>]) -> EventKey {
+    fn committed(&self, event: EventKey, event_type: &str, recorded: &Recorded, destinations: &[Arc<str>]) -> EventKey {
         if recorded.is_fresh() {
             self.parts.wake.wake(destinations);
             self.tell(&Happening::Accepted { event: &event, event_type, deliveries: destinations.len() });
+            return self.tell_of_content(event, recorded);
         }
+        let known = self.tell_of_content(event, recorded);
+        self.tell(&Happening::Duplicate { event: &known });
+        known
+    }
+
+    /// Tells when identity and content do not go together; returns which event this is.
+    fn tell_of_content(&self, event: EventKey, recorded: &Recorded) -> EventKey {
         match recorded {
-            Recorded::Fresh => {}
-            Recorded::SameContent { earlier } => self.tell(&Happening::SameContent { event: &event, earlier: &earlier, dropped: false }),
-            Recorded::Duplicate => self.tell(&Happening::Duplicate { event: &event }),
+            Recorded::Fresh | Recorded::Duplicate => event,
             Recorded::BodyDiffers => {
-                self.tell(&Happening::Duplicate { event: &event });
                 self.tell(&Happening::BodyDiffers { event: &event });
+                event
+            }
+            Recorded::SameContent { earlier } => {
+                self.tell(&Happening::SameContent { event: &event, earlier, dropped: false });
+                event
             }
             Recorded::Dropped { earlier } => {
-                let known = EventKey { source: Arc::clone(&event.source), event_id: Arc::clone(&earlier) };
-                self.tell(&Happening::Duplicate { event: &known });
-                self.tell(&Happening::SameContent { event: &event, earlier: &earlier, dropped: true });
-                return known;
+                self.tell(&Happening::SameContent { event: &event, earlier, dropped: true });
+                EventKey { event_id: Arc::clone(earlier), ..event }
             }
         }
-        event
     }
 
     async fn refuse(&self, source: &Source, request: RawRequest, rejection: Rejection) -> Answer {
@@ -168,21 +184,33 @@ impl Ingest {
     /// Keeps a refused request. A refusal stands whether or not it could be kept, and its answer does not wait for a store
     /// that has trouble: the store has told of it, and that is all.
     async fn log_rejection(&self, source: &Source, request: RawRequest, rejection: Rejection) {
-        let rejection = NewRejection {
+        let credentials = source.verifier.credentials(&request);
+        let mut rejection = NewRejection {
             source: Arc::clone(&source.name),
             rejection,
             headers: source.verifier.storable(&request.headers),
             query: source.verifier.storable_query(&request.query),
+            sealed: SealedCredentials::default(),
             method: request.method,
             subpath: request.subpath,
             body: request.body,
             received_at: request.received_at,
         };
-        let inbox = Arc::clone(&self.parts.inbox);
-        let logging = tokio::spawn(async move { inbox.refuse(rejection).await });
+        let (inbox, key) = (Arc::clone(&self.parts.inbox), Arc::clone(&self.seal_key));
+        let logging = tokio::spawn(async move {
+            if !credentials.is_empty() {
+                rejection.sealed = credentials.seal(key.get_or_try_init(|| inbox.seal_key()).await?);
+            }
+            inbox.refuse(rejection).await
+        });
         if let Ok(Ok(Err(error))) = tokio::time::timeout(REFUSAL_PATIENCE, logging).await {
             tracing::debug!(source.name = &*source.name, cause = %error, "a refused request is not kept");
         }
+    }
+
+    /// The key of credentials in the log, asked for once.
+    async fn seal_key(&self) -> Result<&SealKey, StoreError> {
+        self.seal_key.get_or_try_init(|| self.parts.inbox.seal_key()).await
     }
 
     fn turn_away(&self, source: &Source, code: Code, retry_after: Option<Duration>, why: &str) -> Answer {

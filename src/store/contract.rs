@@ -7,6 +7,7 @@ pub(crate) mod history;
 pub(crate) mod inbox;
 pub(crate) mod model;
 pub(crate) mod outbox;
+pub(crate) mod reverify;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -16,7 +17,8 @@ use bytes::Bytes;
 
 use super::{Claim, History, Inbox, Order, Outbox, Page, Recorded};
 use crate::domain::{
-    Attempt, Code, EventKey, FinishedAttempt, Headers, Lease, NewRejection, Rejection, Timestamp, Verdict, VerifiedEvent, VerifiedParts,
+    Attempt, Code, EventKey, FinishedAttempt, Headers, Lease, NewRejection, Rejection, SealedCredentials, Timestamp, Verdict,
+    VerifiedEvent, VerifiedParts,
 };
 
 /// An engine under test, with one place for its data.
@@ -92,6 +94,16 @@ macro_rules! contract {
                 pruning_never_touches_what_is_unfinished
                 pruning_steps_over_what_must_stay
                 the_size_is_told
+            }
+            reverify {
+                a_refused_request_comes_back_whole
+                what_is_let_in_is_recorded_and_marked_together_and_once
+                a_duplicate_and_dropped_content_are_let_in_as_such
+                what_is_still_refused_says_why_by_what_was_judged_last
+                rejections_are_found_by_their_status
+                the_next_to_verify_are_told_in_order
+                what_is_cut_from_the_log_takes_its_verdict_along_and_can_still_be_let_in
+                the_key_of_credentials_is_one_for_all_processes_and_stays
             }
             model {
                 any_sequence_of_operations_does_what_a_list_would
@@ -198,6 +210,7 @@ pub(crate) fn rejection(source: &str, diagnosis: &str, code: Code, received_at: 
         subpath: String::new(),
         query: String::new(),
         headers: Headers::default(),
+        sealed: SealedCredentials::default(),
         body: Bytes::from(vec![b'x'; body]),
         received_at,
     }

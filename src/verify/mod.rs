@@ -11,6 +11,7 @@ mod jwt;
 mod key;
 mod prove;
 mod replay;
+mod sealed;
 mod sign;
 mod wire;
 
@@ -21,6 +22,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 pub use key::KeyError;
+pub use sealed::Credentials;
 pub use sign::SignError;
 
 use crate::domain::{Code, Headers, RawRequest, Rejection, ReplayGuard, Reply, Timestamp, VerifiedEvent};

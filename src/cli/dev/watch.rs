@@ -58,9 +58,12 @@ fn line(happening: &Happening<'_>) -> Option<String> {
             };
             format!("attempt {}  {} → {}  {became}", end.attempt, clean(&end.event.event_id), end.destination)
         }
+        Happening::Readmitted { rejection, event, .. } => {
+            format!("let in     {}  {} (rejection {rejection})", event.source, clean(&event.event_id))
+        }
         Happening::UnknownSource { name, .. } => format!("unknown    there is no source {}", clean(name)),
         Happening::StoreFailed { cause } => format!("store      {cause}"),
-        Happening::Answered { .. } | Happening::Committed { .. } => return None,
+        Happening::Verified { .. } | Happening::Answered { .. } | Happening::Committed { .. } => return None,
     };
     Some(text)
 }

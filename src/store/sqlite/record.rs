@@ -8,7 +8,7 @@ use super::fault::Fault;
 use super::keys::{self, Key, content_key, key};
 use super::names::Role;
 use super::unit::{Operation, Unit};
-use crate::domain::{ReplayGuard, VerifiedEvent, VerifiedParts};
+use crate::domain::{ReplayGuard, Timestamp, VerifiedEvent, VerifiedParts};
 use crate::store::Recorded;
 
 /// Records an event with its deliveries, or counts a duplicate.
@@ -18,6 +18,8 @@ pub(super) struct Record {
     content: Option<(Key, ReplayGuard)>,
     parts: VerifiedParts,
     destinations: Vec<Arc<str>>,
+    /// When the deliveries are created, and due.
+    due: Timestamp,
 }
 
 /// What is known of a recorded event.
@@ -44,7 +46,18 @@ impl Record {
     pub(super) fn new(event: VerifiedEvent, destinations: Vec<Arc<str>>) -> Self {
         let parts = event.into_parts();
         let content = parts.replay_guard.map(|guard| (content_key(&parts.key.source, &parts.content_digest), guard));
-        Self { key: key(&parts.key.source, &parts.key.event_id), content, parts, destinations }
+        let due = parts.received_at;
+        Self { key: key(&parts.key.source, &parts.key.event_id), content, parts, destinations, due }
+    }
+
+    /// With deliveries that are created at another time than the event was received.
+    pub(super) fn due(self, due: Timestamp) -> Self {
+        Self { due, ..self }
+    }
+
+    /// The event's ID.
+    pub(super) fn event_id(&self) -> &Arc<str> {
+        &self.parts.key.event_id
     }
 
     fn count_duplicate(&self, unit: &mut Unit<'_>) -> Result<Recorded, Fault> {
@@ -97,9 +110,9 @@ impl Record {
         self.insert_event(unit, seq, source, content)?;
         unit.execute("INSERT INTO payload (seq, headers, body) VALUES (?1, ?2, ?3)", (seq, headers.encoded(), &body[..]))?;
         for destination in &self.destinations {
-            let id = unit.take_delivery(received_at.as_millis())?;
+            let id = unit.take_delivery(self.due.as_millis())?;
             let destination = unit.intern(Role::Destination, destination)?;
-            unit.execute(INSERT_DELIVERY, (id, seq, source, destination, received_at.as_millis()))?;
+            unit.execute(INSERT_DELIVERY, (id, seq, source, destination, self.due.as_millis()))?;
         }
         Ok(())
     }

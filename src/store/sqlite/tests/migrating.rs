@@ -47,7 +47,12 @@ async fn a_database_of_the_first_version_is_brought_up_to_date_and_goes_on() {
         fresh(&store, &n.to_string(), at(60 + n), &["app"]).await;
     }
     assert_eq!(store.claim(&"app".into(), 99, at(99), Duration::ZERO).await.unwrap().deliveries.len(), 20);
-    assert_eq!(store.rejections(RejectionFilter::default(), all()).await.unwrap()[0].diagnosis, "old");
+    let old = store.rejections(RejectionFilter::default(), all()).await.unwrap().remove(0);
+    assert_eq!((&*old.diagnosis, old.event_id), ("old", None));
+    let refused = store.refused(old.id).await.unwrap().unwrap();
+    assert!(refused.sealed.0.is_empty() && refused.request.body == "body");
+    assert_eq!(store.readmit(old.id, event("hub", "mended", at(0)), names(&[]), at(90)).await.unwrap(), Some(Recorded::Fresh));
+    assert_eq!(store.rejection(old.id).await.unwrap().unwrap().event_id.as_deref(), Some("mended"));
     store.close().await;
 
     let store = folder.open().await;
