@@ -26,6 +26,7 @@ fn source(source: &config::Source) -> Result<ingest::Source, StartError> {
         url: source.url.clone(),
         tolerance: source.tolerance,
         verify: source.verify,
+        replay_guard: source.replay_guard,
     };
     let verifier =
         Verifier::new(Arc::clone(&source.name), setup).map_err(|error| StartError::Key { source_name: source.name.to_string(), error })?;

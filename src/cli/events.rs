@@ -225,6 +225,8 @@ fn show_event(event: &EventView) -> std::io::Result<()> {
         ("status", event.status.to_owned()),
         ("duplicates", event.duplicates.to_string()),
         ("verified by", event.verified_by.clone()),
+        ("same content as", output::clean(event.same_content_as.as_deref().unwrap_or("–"))),
+        ("body differs", if event.body_differs { "a duplicate came with other content" } else { "no" }.to_owned()),
         ("size", format!("{} bytes", event.size)),
     ];
     for (fact, value) in facts {

@@ -18,6 +18,7 @@ impl fmt::Debug for Source {
             .field("max_body", &self.max_body)
             .field("rate_limit", &self.rate_limit)
             .field("verify", &self.verify)
+            .field("replay_guard", &self.replay_guard)
             .finish()
     }
 }

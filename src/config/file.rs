@@ -9,22 +9,7 @@ use crate::provider::Row;
 
 /// Keys that are reserved for what this version does not do yet, by the table that holds them.
 pub(super) const PLANNED: &[(&str, &[&str])] = &[
-    (
-        "sources",
-        &[
-            "ack_wait",
-            "catch_up",
-            "event_id",
-            "queue",
-            "replay_guard",
-            "reply",
-            "reply_timeout",
-            "schedule",
-            "store_errors",
-            "stream",
-            "timezone",
-        ],
-    ),
+    ("sources", &["ack_wait", "catch_up", "event_id", "queue", "reply", "reply_timeout", "schedule", "store_errors", "stream", "timezone"]),
     ("destinations", &["circuit", "dead_on", "dir", "env", "exec", "filter", "handler", "order_by", "rate_limit", "sign"]),
 ];
 
@@ -119,6 +104,7 @@ pub(super) struct Source {
     pub(super) max_body: Option<String>,
     pub(super) rate_limit: Option<String>,
     pub(super) verify: Option<String>,
+    pub(super) replay_guard: Option<String>,
 }
 
 /// `[destinations.NAME]`.

@@ -23,7 +23,7 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
-use crate::domain::TypePattern;
+use crate::domain::{ReplayGuard, TypePattern};
 use crate::provider::{Provider, Table};
 
 pub use error::{ConfigError, Problem};
@@ -136,6 +136,8 @@ pub struct Source {
     pub rate_limit: Option<Rate>,
     /// False for `verify = "none"`.
     pub verify: bool,
+    /// What becomes of content that comes again under another ID.
+    pub replay_guard: ReplayGuard,
 }
 
 /// So many in so long.

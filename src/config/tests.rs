@@ -277,7 +277,7 @@ fn nothing_that_prints_shows_a_secret() {
 fn no_error_shows_a_secret_wherever_it_was_written() {
     let keys =
         ["listen", "tls", "database", "public_url", "workers", "admin", "retention", "limits", "sources", "destinations", "providers"];
-    let in_sources = ["secret", "secrets", "forward", "url", "params", "tolerance", "max_body", "rate_limit", "verify"];
+    let in_sources = ["secret", "secrets", "forward", "url", "params", "tolerance", "max_body", "rate_limit", "verify", "replay_guard"];
     let in_destinations = ["from", "url", "timeout", "concurrency", "retry", "append_path"];
     let at_top = keys.iter().map(|key| format!("{key} = \"{SECRET}\""));
     let sources = in_sources.iter().map(|key| format!("[sources.a]\nprovider = \"stripe\"\n{key} = \"{SECRET}\""));

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use super::code::Code;
 use super::headers::Headers;
 use super::request::Body;
 use super::time::Timestamp;
@@ -14,6 +13,16 @@ pub struct EventKey {
     pub source: Arc<str>,
     /// The sender's ID, or `sha256:<hex of the body>`.
     pub event_id: Arc<str>,
+}
+
+/// What becomes of a request whose signed content was recorded before under another ID.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ReplayGuard {
+    /// It is an event, and marked.
+    #[default]
+    Mark,
+    /// It is a duplicate of the earlier event.
+    Drop,
 }
 
 /// What `verify` has established about a request.
@@ -35,9 +44,12 @@ pub struct VerifiedParts {
     pub headers: Headers,
     /// The raw body.
     pub body: Body,
-    /// SHA-256 over the content: the raw body. Timestamps and IDs beside it are left out, so that the same content sent
-    /// again has the same digest.
+    /// SHA-256 over the signed content, which is the raw body for nearly every sender. Timestamps and IDs beside it are left
+    /// out, so that the same content sent again has the same digest.
     pub content_digest: [u8; 32],
+    /// What becomes of this content when it was recorded before under another ID; `None` where it cannot be: because the
+    /// signature covers the ID, or the ID follows from the content, or the sender repeats content by design.
+    pub replay_guard: Option<ReplayGuard>,
     /// How it was proved, by position and never by value: `secret:1`, or `none` for a source that does not verify.
     pub verified_by: String,
     /// When the request had arrived whole.
@@ -92,43 +104,6 @@ pub struct StoredEvent {
     pub received_at: Timestamp,
 }
 
-/// Why a request was refused.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rejection {
-    /// The stable code, which is all that the sender learns.
-    pub code: Code,
-    /// What was expected and what came, for the operator; never a secret or a valid signature.
-    pub diagnosis: String,
-}
-
-impl Rejection {
-    /// A rejection with its explanation.
-    pub fn new(code: Code, diagnosis: impl Into<String>) -> Self {
-        Self { code, diagnosis: diagnosis.into() }
-    }
-}
-
-/// A refused request on its way into the rejection log.
-#[derive(Clone)]
-pub struct NewRejection {
-    /// The source it was sent to.
-    pub source: Arc<str>,
-    /// Why it was refused.
-    pub rejection: Rejection,
-    /// The method in upper case.
-    pub method: String,
-    /// What followed `/hooks/{source}` in the path.
-    pub subpath: String,
-    /// The query, without `?`.
-    pub query: String,
-    /// The header fields without static credentials.
-    pub headers: Headers,
-    /// The raw body.
-    pub body: Body,
-    /// When it arrived.
-    pub received_at: Timestamp,
-}
-
 /// Shows neither body nor query: what they hold is the sender's.
 impl std::fmt::Debug for VerifiedParts {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -154,18 +129,6 @@ impl std::fmt::Debug for StoredEvent {
     }
 }
 
-/// Shows neither body nor query: what they hold is the sender's.
-impl std::fmt::Debug for NewRejection {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("NewRejection")
-            .field("source", &self.source)
-            .field("rejection", &self.rejection)
-            .field("headers", &self.headers)
-            .field("size", &self.body.len())
-            .finish_non_exhaustive()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -182,6 +145,7 @@ mod tests {
             headers: [("x-a", &b"hush"[..])].into_iter().collect(),
             body: Body::from_static(b"hush"),
             content_digest: [0; 32],
+            replay_guard: None,
             verified_by: "secret:1".into(),
             received_at: Timestamp::from_millis(0),
         };

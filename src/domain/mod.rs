@@ -6,6 +6,7 @@ mod delivery;
 mod event;
 mod headers;
 mod observe;
+mod rejection;
 mod request;
 mod route;
 mod time;
@@ -15,9 +16,12 @@ pub use code::Code;
 pub use delivery::{
     Attempt, AttemptResult, Backlog, ClaimedDelivery, DeliveryId, DeliveryStatus, EventStatus, FinishedAttempt, Lease, Outcome, Verdict,
 };
-pub use event::{EventKey, NewRejection, Rejection, StoredEvent, VerifiedEvent, VerifiedParts};
+pub use event::{EventKey, ReplayGuard, StoredEvent, VerifiedEvent, VerifiedParts};
 pub use headers::{HeaderBuilder, Headers, MalformedHeaders};
 pub use observe::{AttemptEnd, Happening, Observer, Silent, Wake};
+pub use rejection::{
+    CredentialPlace, NewRejection, RefusedRequest, Rejection, RejectionStatus, SealKey, SealedCredential, SealedCredentials,
+};
 pub use request::{Body, RawRequest, Reply};
 pub use route::{PatternError, Route, Routes, TypePattern};
 pub use time::{Clock, ManualClock, SystemClock, Timestamp, TimestampError};

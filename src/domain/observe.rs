@@ -31,6 +31,13 @@ pub struct AttemptEnd<'a> {
 /// Something that happened.
 #[derive(Debug)]
 pub enum Happening<'a> {
+    /// A request was verified, whatever becomes of it.
+    Verified {
+        /// The source.
+        source: &'a Arc<str>,
+        /// How, by position: `secret:1`, or `none`.
+        by: &'a str,
+    },
     /// An event was recorded, synced and is about to be answered.
     Accepted {
         /// The event.
@@ -42,6 +49,21 @@ pub enum Happening<'a> {
     },
     /// A verified request turned out to be recorded already.
     Duplicate {
+        /// The event.
+        event: &'a EventKey,
+    },
+    /// The signed content of a request was recorded before under another ID, which the signature does not cover: a sender
+    /// that repeats itself, or somebody who has captured a request. Told beside what became of it.
+    SameContent {
+        /// What the request called itself.
+        event: &'a EventKey,
+        /// The ID of the earlier event.
+        earlier: &'a str,
+        /// Whether it was counted as a duplicate of the earlier event; else it is an event of its own.
+        dropped: bool,
+    },
+    /// A duplicate had other content than the recorded event. Told beside the duplicate.
+    BodyDiffers {
         /// The event.
         event: &'a EventKey,
     },
@@ -60,6 +82,15 @@ pub enum Happening<'a> {
         diagnosis: &'a str,
         /// Whether the source has refused too much lately to write of each: then it is only counted.
         quiet: bool,
+    },
+    /// A refused request was verified again and let in.
+    Readmitted {
+        /// The rejection's ID.
+        rejection: i64,
+        /// The event that it is.
+        event: &'a EventKey,
+        /// Whether it is a new event, rather than a duplicate.
+        fresh: bool,
     },
     /// A request came for a source that there is none of.
     UnknownSource {

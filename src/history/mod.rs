@@ -8,10 +8,11 @@ use std::sync::Arc;
 
 pub use crate::store::{DeliveryFilter, EventFilter, Order, RejectionFilter, StoreError};
 pub use cursor::{Cursor, CursorError};
-pub use view::{AttemptView, DeliveryView, EventView, PageView, RejectionView};
+pub use view::{AttemptView, DeliveryView, EventView, PageView, RefusedView, RejectionView};
 
 use crate::domain::{Backlog, DeliveryId, EventKey};
-use crate::store::{self, DeliveryRow, Prune, Pruned, Size, StoredBody};
+pub use crate::store::StoredBody;
+use crate::store::{self, DeliveryRow, Prune, Pruned, Size};
 
 /// The most rows of a page.
 pub const MAX_LIMIT: usize = 200;
@@ -123,6 +124,22 @@ impl History {
     pub async fn rejections(&self, filter: RejectionFilter, paging: Paging) -> Result<PageView<RejectionView>, StoreError> {
         let rows = self.store.rejections(filter, page(paging)).await?;
         Ok(PageView::cut(rows.into_iter().map(|row| (row.id, RejectionView::from(row))).collect(), paging.limit))
+    }
+
+    /// One rejection with what is kept of the request.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be read.
+    pub async fn rejection(&self, id: i64) -> Result<Option<RejectionView>, StoreError> {
+        Ok(self.store.rejection(id).await?.map(RejectionView::from))
+    }
+
+    /// One rejection's raw body.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be read.
+    pub async fn rejection_body(&self, id: i64) -> Result<Option<StoredBody>, StoreError> {
+        self.store.rejection_body(id).await
     }
 
     /// What is unfinished, for each destination that has anything.

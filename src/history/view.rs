@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::cursor::Cursor;
-use crate::domain::{Headers, Timestamp};
+use crate::domain::{Headers, RejectionStatus, Timestamp};
 use crate::store::{AttemptRow, DeliveryRow, EventRow, RejectionRow};
 
 /// A page of a list.
@@ -53,6 +53,10 @@ pub struct EventView {
     pub headers: Option<Option<Headers>>,
     /// How it was proved, by position: `secret:1`.
     pub verified_by: String,
+    /// The ID of an earlier event with the same content; `null` when there was none, or none that is looked for.
+    pub same_content_as: Option<String>,
+    /// Whether a duplicate came with other content.
+    pub body_differs: bool,
     /// Its deliveries, oldest first.
     pub deliveries: Vec<DeliveryView>,
 }
@@ -85,6 +89,8 @@ impl EventView {
             content_type: row.content_type,
             headers,
             verified_by: row.verified_by,
+            same_content_as: row.same_content_as,
+            body_differs: row.body_differs,
             deliveries,
         }
     }
@@ -189,22 +195,49 @@ pub struct RejectionView {
     pub code: &'static str,
     /// The explanation.
     pub diagnosis: String,
-    /// `refused`; later verification may make it `accepted`.
+    /// `refused`, or `accepted` once it was verified again.
     pub status: &'static str,
     /// The event it became, once accepted.
     pub event_id: Option<String>,
+    /// What is kept of the request; left out of lists.
+    #[serde(flatten)]
+    pub request: Option<RefusedView>,
+}
+
+/// What is kept of a refused request, beside its body.
+#[derive(Debug, Serialize)]
+pub struct RefusedView {
+    /// The method.
+    pub method: String,
+    /// The path.
+    pub path: String,
+    /// The query, without static credentials.
+    pub query: String,
+    /// The sender's headers as `[name, value]`, without static credentials.
+    pub headers: Headers,
+    /// The body's size in bytes.
+    pub size: u64,
 }
 
 impl From<RejectionRow> for RejectionView {
     fn from(row: RejectionRow) -> Self {
+        let status = if row.event_id.is_some() { RejectionStatus::Accepted } else { RejectionStatus::Refused };
+        let request = row.request.map(|request| RefusedView {
+            method: request.method,
+            path: format!("/hooks/{}{}", row.source, request.subpath),
+            query: request.query,
+            headers: request.headers,
+            size: request.size,
+        });
         Self {
             id: row.id.to_string(),
             source: row.source,
             received_at: row.received_at,
             code: row.code.as_str(),
             diagnosis: row.diagnosis,
-            status: "refused",
-            event_id: None,
+            status: status.as_str(),
+            event_id: row.event_id,
+            request,
         }
     }
 }

@@ -16,7 +16,6 @@ use super::ops;
 use super::problem::Problem;
 use crate::config::Limits;
 use crate::domain::{Code, EventKey, HeaderBuilder, Headers, RawRequest, Reply, print_duration};
-use crate::ingest::Recorded;
 use crate::ingest::{Answer, Ingest, Source};
 
 /// What `Retry-After` says when too much is being received.
@@ -118,7 +117,7 @@ fn headers(request: &HttpRequest) -> Headers {
 
 fn respond(source: &Source, answer: Answer) -> HttpResponse {
     match answer {
-        Answer::Event { event, recorded } => event_response(source.verifier.provider().answer.as_ref(), &event, recorded),
+        Answer::Event { event, fresh } => event_response(source.verifier.provider().answer.as_ref(), &event, fresh),
         Answer::Handshake(reply) => reply_response(&reply),
         Answer::Refused { code, retry_after } => {
             let problem = Problem::new(code).retry_after(retry_after);
@@ -136,11 +135,8 @@ struct EventAnswer<'a> {
     event_id: &'a str,
 }
 
-fn event_response(own: Option<&Reply>, event: &EventKey, recorded: Recorded) -> HttpResponse {
-    let status = match recorded {
-        Recorded::Fresh => "accepted",
-        Recorded::Duplicate => "duplicate",
-    };
+fn event_response(own: Option<&Reply>, event: &EventKey, fresh: bool) -> HttpResponse {
+    let status = if fresh { "accepted" } else { "duplicate" };
     let mut response = match own {
         Some(reply) => reply_response(reply),
         None => HttpResponse::Ok().json(EventAnswer { status, event_id: &event.event_id }),

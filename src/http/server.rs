@@ -61,7 +61,7 @@ pub struct PublicParts {
 
 /// What the admin listener works with.
 pub struct AdminParts {
-    /// For readiness.
+    /// For readiness, and to verify refused requests again.
     pub ingest: Arc<Ingest>,
     /// Answers the API's questions.
     pub history: History,
@@ -147,6 +147,7 @@ fn noting(connections: &Arc<Connections>) -> impl Fn(&dyn Any, &mut Extensions) 
 /// [`ListenError`] when the address cannot be used.
 pub fn admin(address: SocketAddr, parts: AdminParts) -> Result<Listener, ListenError> {
     let history = Data::new(parts.history.clone());
+    let ingest = Data::from(Arc::clone(&parts.ingest));
     let ops = Data::new(Ops {
         ingest: parts.ingest,
         history: parts.history,
@@ -163,6 +164,7 @@ pub fn admin(address: SocketAddr, parts: AdminParts) -> Result<Listener, ListenE
         App::new()
             .app_data(access.clone())
             .app_data(history.clone())
+            .app_data(ingest.clone())
             .app_data(ops.clone())
             .app_data(used.clone())
             .wrap(from_fn(access::guard))

@@ -2,6 +2,7 @@
 
 mod handshake;
 mod keyring;
+mod reverify;
 mod source;
 
 use std::collections::HashMap;
@@ -10,13 +11,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use tokio::sync::OnceCell;
 
-pub use crate::store::{Recorded, StoreError};
+pub use crate::store::StoreError;
 pub use keyring::Fetch;
+pub use reverify::Reverified;
 pub use source::Source;
 
-use crate::domain::{Clock, Code, EventKey, Happening, NewRejection, Observer, RawRequest, Rejection, Reply, Routes, VerifiedEvent, Wake};
-use crate::store::Inbox;
+use crate::domain::{
+    Clock, Code, EventKey, Happening, NewRejection, Observer, RawRequest, Rejection, Reply, Routes, SealKey, SealedCredentials,
+    VerifiedEvent, Wake,
+};
+use crate::store::{Inbox, Recorded};
 use crate::verify::{Judgement, PublishedKey};
 
 /// How long a request waits for a key that its sender publishes.
@@ -41,7 +47,7 @@ pub enum Answer {
         /// Its identity.
         event: EventKey,
         /// Whether this request was the first to bring it.
-        recorded: Recorded,
+        fresh: bool,
     },
     /// A handshake, which is no event.
     Handshake(Reply),
@@ -76,13 +82,15 @@ pub struct Ingest {
     parts: Parts,
     /// Requests for unknown sources that are written of.
     unknown: DefaultDirectRateLimiter,
+    /// Under which static credentials of refused requests are sealed, once it was needed.
+    seal_key: Arc<OnceCell<SealKey>>,
 }
 
 impl Ingest {
     /// The way in for these sources.
     pub fn new(sources: Vec<Source>, parts: Parts) -> Self {
         let sources = sources.into_iter().map(|source| (Arc::clone(&source.name), source)).collect();
-        Self { sources, parts, unknown: RateLimiter::direct(Quota::per_second(UNKNOWN_WRITTEN)) }
+        Self { sources, parts, unknown: RateLimiter::direct(Quota::per_second(UNKNOWN_WRITTEN)), seal_key: Arc::default() }
     }
 
     /// The source of that name.
@@ -119,7 +127,7 @@ impl Ingest {
     /// The key that the sender publishes, where this request needs one. A request whose key cannot be had now may be right:
     /// its sender is told to come back.
     async fn published(&self, source: &Source, request: &RawRequest) -> Result<Option<PublishedKey>, Answer> {
-        let Some(wanted) = source.verifier.wanted(request) else { return Ok(None) };
+        let Some(wanted) = source.verifier.wanted_key(request) else { return Ok(None) };
         let key = source.keyring.key(&wanted, &*self.parts.fetch, self.clock());
         match tokio::time::timeout(FETCH_DEADLINE, key).await.unwrap_or_else(|_| Err("no answer in time".to_owned())) {
             Ok(key) => Ok(Some(key)),
@@ -134,6 +142,7 @@ impl Ingest {
         if let Err(wait) = source.admit() {
             return self.turn_away(source, Code::RateLimited, Some(wait), "rate_limit of this source is used up");
         }
+        self.tell(&Happening::Verified { source: &event.key.source, by: &event.verified_by });
         let key = event.key.clone();
         let event_type = event.event_type.clone();
         let destinations = self.parts.routes.destinations(&key.source, &event_type);
@@ -141,8 +150,8 @@ impl Ingest {
         let recorded = tokio::time::timeout(COMMIT_DEADLINE, recording).await;
         match recorded.unwrap_or_else(|_| Err(self.slow_store())) {
             Ok(recorded) => {
-                self.committed(&key, &event_type, recorded, &destinations);
-                Answer::Event { event: key, recorded }
+                let fresh = recorded.is_fresh();
+                Answer::Event { event: self.committed(key, &event_type, &recorded, &destinations), fresh }
             }
             Err(StoreError::QueueFull) => {
                 let why = "the store's queue is full (limits.queue_requests, limits.queue_bytes)";
@@ -155,13 +164,34 @@ impl Ingest {
         }
     }
 
-    fn committed(&self, event: &EventKey, event_type: &str, recorded: Recorded, destinations: &[Arc<str>]) {
+    /// Wakes and tells; returns which event the sender is told of.
+    fn committed(&self, event: EventKey, event_type: &str, recorded: &Recorded, destinations: &[Arc<str>]) -> EventKey {
+        if recorded.is_fresh() {
+            self.parts.wake.wake(destinations);
+            self.tell(&Happening::Accepted { event: &event, event_type, deliveries: destinations.len() });
+            return self.tell_of_content(event, recorded);
+        }
+        let known = self.tell_of_content(event, recorded);
+        self.tell(&Happening::Duplicate { event: &known });
+        known
+    }
+
+    /// Tells when identity and content do not go together; returns which event this is.
+    fn tell_of_content(&self, event: EventKey, recorded: &Recorded) -> EventKey {
         match recorded {
-            Recorded::Fresh => {
-                self.parts.wake.wake(destinations);
-                self.tell(&Happening::Accepted { event, event_type, deliveries: destinations.len() });
+            Recorded::Fresh | Recorded::Duplicate => event,
+            Recorded::BodyDiffers => {
+                self.tell(&Happening::BodyDiffers { event: &event });
+                event
             }
-            Recorded::Duplicate => self.tell(&Happening::Duplicate { event }),
+            Recorded::SameContent { earlier } => {
+                self.tell(&Happening::SameContent { event: &event, earlier, dropped: false });
+                event
+            }
+            Recorded::Dropped { earlier } => {
+                self.tell(&Happening::SameContent { event: &event, earlier, dropped: true });
+                EventKey { event_id: Arc::clone(earlier), ..event }
+            }
         }
     }
 
@@ -178,21 +208,33 @@ impl Ingest {
     /// Keeps a refused request. A refusal stands whether or not it could be kept, and its answer does not wait for a store
     /// that has trouble: the store has told of it, and that is all.
     async fn log_rejection(&self, source: &Source, request: RawRequest, rejection: Rejection) {
-        let rejection = NewRejection {
+        let credentials = source.verifier.credentials(&request);
+        let mut rejection = NewRejection {
             source: Arc::clone(&source.name),
             rejection,
             headers: source.verifier.storable(&request.headers),
             query: source.verifier.storable_query(&request.query),
+            sealed: SealedCredentials::default(),
             method: request.method,
             subpath: request.subpath,
             body: request.body,
             received_at: request.received_at,
         };
-        let inbox = Arc::clone(&self.parts.inbox);
-        let logging = tokio::spawn(async move { inbox.refuse(rejection).await });
+        let (inbox, key) = (Arc::clone(&self.parts.inbox), Arc::clone(&self.seal_key));
+        let logging = tokio::spawn(async move {
+            if !credentials.is_empty() {
+                rejection.sealed = credentials.seal(key.get_or_try_init(|| inbox.seal_key()).await?);
+            }
+            inbox.refuse(rejection).await
+        });
         if let Ok(Ok(Err(error))) = tokio::time::timeout(REFUSAL_PATIENCE, logging).await {
             tracing::debug!(source.name = &*source.name, cause = %error, "a refused request is not kept");
         }
+    }
+
+    /// The key of credentials in the log, asked for once.
+    async fn seal_key(&self) -> Result<&SealKey, StoreError> {
+        self.seal_key.get_or_try_init(|| self.parts.inbox.seal_key()).await
     }
 
     fn turn_away(&self, source: &Source, code: Code, retry_after: Option<Duration>, why: &str) -> Answer {

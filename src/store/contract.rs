@@ -2,10 +2,12 @@
 //!
 //! An engine instantiates it with `contract!(ItsHarness);` inside a test module.
 
+pub(crate) mod content;
 pub(crate) mod history;
 pub(crate) mod inbox;
 pub(crate) mod model;
 pub(crate) mod outbox;
+pub(crate) mod reverify;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -15,7 +17,8 @@ use bytes::Bytes;
 
 use super::{Claim, History, Inbox, Order, Outbox, Page, Recorded};
 use crate::domain::{
-    Attempt, Code, EventKey, FinishedAttempt, Headers, Lease, NewRejection, Rejection, Timestamp, Verdict, VerifiedEvent, VerifiedParts,
+    Attempt, Code, EventKey, FinishedAttempt, Headers, Lease, NewRejection, Rejection, SealedCredentials, Timestamp, Verdict,
+    VerifiedEvent, VerifiedParts,
 };
 
 /// An engine under test, with one place for its data.
@@ -53,6 +56,14 @@ macro_rules! contract {
                 what_was_acknowledged_survives_a_crash
                 a_store_that_can_commit_is_ready
             }
+            content {
+                the_same_content_under_another_id_is_an_event_and_marked
+                where_repeated_content_is_dropped_it_is_a_duplicate_of_the_earlier_event
+                the_same_id_with_other_content_is_a_duplicate_and_marked
+                content_is_compared_within_its_source_and_only_where_it_is_guarded
+                concurrent_copies_under_fifty_ids_are_one_event_where_they_are_dropped
+                content_is_known_without_its_payload_and_after_a_crash_and_forgotten_with_its_event
+            }
             outbox {
                 a_claimed_delivery_is_hidden_until_its_lease_ends
                 an_end_under_an_old_lease_changes_nothing
@@ -83,6 +94,16 @@ macro_rules! contract {
                 pruning_never_touches_what_is_unfinished
                 pruning_steps_over_what_must_stay
                 the_size_is_told
+            }
+            reverify {
+                a_refused_request_comes_back_whole
+                what_is_let_in_is_recorded_and_marked_together_and_once
+                a_duplicate_and_dropped_content_are_let_in_as_such
+                what_is_still_refused_says_why_by_what_was_judged_last
+                rejections_are_found_by_their_status
+                the_next_to_verify_are_told_in_order
+                what_is_cut_from_the_log_takes_its_verdict_along_and_can_still_be_let_in
+                the_key_of_credentials_is_one_for_all_processes_and_stays
             }
             model {
                 any_sequence_of_operations_does_what_a_list_would
@@ -126,6 +147,7 @@ pub(crate) fn parts(source: &str, event_id: &str, received_at: Timestamp) -> Ver
         headers: [("content-type", &b"application/json"[..]), ("x-raw", &b"\xff\x00"[..])].into_iter().collect(),
         body: Bytes::from_static(b"{\"n\":1}"),
         content_digest: [7; 32],
+        replay_guard: None,
         verified_by: "secret:1".to_owned(),
         received_at,
     }
@@ -188,6 +210,7 @@ pub(crate) fn rejection(source: &str, diagnosis: &str, code: Code, received_at: 
         subpath: String::new(),
         query: String::new(),
         headers: Headers::default(),
+        sealed: SealedCredentials::default(),
         body: Bytes::from(vec![b'x'; body]),
         received_at,
     }

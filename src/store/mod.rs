@@ -12,11 +12,14 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 pub use query::{
-    AttemptRow, DeliveryFilter, DeliveryRow, EventFilter, EventRow, Order, Page, Prune, Pruned, RejectionFilter, RejectionRow, Size,
-    StoredBody,
+    AttemptRow, DeliveryFilter, DeliveryRow, EventFilter, EventRow, KeptRequest, Order, Page, Prune, Pruned, RejectionFilter, RejectionRow,
+    Size, StoredBody,
 };
 
-use crate::domain::{Backlog, ClaimedDelivery, DeliveryId, EventKey, FinishedAttempt, Lease, NewRejection, Timestamp, VerifiedEvent};
+use crate::domain::{
+    Backlog, ClaimedDelivery, DeliveryId, EventKey, FinishedAttempt, Lease, NewRejection, RefusedRequest, Rejection, SealKey, Timestamp,
+    VerifiedEvent,
+};
 
 /// Why the store did not do what was asked.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -29,21 +32,41 @@ pub enum StoreError {
     Unavailable(String),
 }
 
-/// What became of a verified event.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What became of a verified event. All of it is committed and synced.
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use]
 pub enum Recorded {
-    /// Seen for the first time: it and its deliveries are committed and synced.
+    /// Seen for the first time: it and its deliveries are recorded.
     Fresh,
-    /// Its identity was recorded before, and that record is committed and synced.
+    /// Its identity is new and so recorded with its deliveries, but its content came before: it is marked.
+    SameContent {
+        /// The ID of the earlier event.
+        earlier: Arc<str>,
+    },
+    /// Its identity was recorded before.
     Duplicate,
+    /// Its identity was recorded before with other content: the recorded event is marked.
+    BodyDiffers,
+    /// Its identity is new, but its content came before, and the source drops that: it is a duplicate of the earlier event.
+    Dropped {
+        /// The ID of the earlier event.
+        earlier: Arc<str>,
+    },
+}
+
+impl Recorded {
+    /// Whether it is an event of its own, with deliveries.
+    pub fn is_fresh(&self) -> bool {
+        matches!(self, Self::Fresh | Self::SameContent { .. })
+    }
 }
 
 /// Records what came in.
 #[async_trait]
 pub trait Inbox: Send + Sync {
     /// Records the event with one delivery for each destination, all in one transaction, and returns after that
-    /// transaction is synced to disk. A duplicate is counted on the event instead.
+    /// transaction is synced to disk. A duplicate is counted on the event instead. With a replay guard, content that the
+    /// same source recorded before with one decides, too.
     ///
     /// # Errors
     /// [`StoreError::QueueFull`] at once when the queue's bound is reached; [`StoreError::Unavailable`] when the
@@ -56,6 +79,43 @@ pub trait Inbox: Send + Sync {
     /// # Errors
     /// As [`Inbox::record`], but the queue is full much sooner: refusals must not crowd out events.
     async fn refuse(&self, rejection: NewRejection) -> Result<(), StoreError>;
+
+    /// The key under which static credentials of refused requests are sealed: random, made once for each database.
+    ///
+    /// # Errors
+    /// As [`Inbox::record`].
+    async fn seal_key(&self) -> Result<SealKey, StoreError>;
+
+    /// A refused request with everything that is kept of it.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn refused(&self, id: i64) -> Result<Option<RefusedRequest>, StoreError>;
+
+    /// The next rejections behind `after` that are still refused and arrived by `until`, of one source or of all, oldest first.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn still_refused(&self, source: Option<Arc<str>>, until: Timestamp, after: i64, limit: usize) -> Result<Vec<i64>, StoreError>;
+
+    /// Records what a refused request has turned out to be, as [`Inbox::record`] does, with deliveries due at `now`, and
+    /// marks the rejection accepted in the same transaction. `None`, and nothing is recorded, when it was accepted before.
+    ///
+    /// # Errors
+    /// As [`Inbox::record`]; safe to repeat.
+    async fn readmit(
+        &self,
+        id: i64,
+        event: VerifiedEvent,
+        destinations: Vec<Arc<str>>,
+        now: Timestamp,
+    ) -> Result<Option<Recorded>, StoreError>;
+
+    /// Notes why a request is still refused. One that has been accepted stays so.
+    ///
+    /// # Errors
+    /// As [`Inbox::record`]; safe to repeat.
+    async fn refuse_again(&self, id: i64, rejection: Rejection) -> Result<(), StoreError>;
 
     /// Whether the store could commit now: tries it.
     ///
@@ -147,6 +207,18 @@ pub trait History: Send + Sync {
     /// # Errors
     /// [`StoreError`].
     async fn rejections(&self, filter: RejectionFilter, page: Page) -> Result<Vec<RejectionRow>, StoreError>;
+
+    /// One rejection with what is kept of the request.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn rejection(&self, id: i64) -> Result<Option<RejectionRow>, StoreError>;
+
+    /// One rejection's raw body.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn rejection_body(&self, id: i64) -> Result<Option<StoredBody>, StoreError>;
 
     /// Forgets one small chunk of what is older than the retention says; never anything with unfinished deliveries.
     /// Call again until [`Pruned::nothing`].

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::domain::{Attempt, Code, DeliveryId, DeliveryStatus, EventKey, EventStatus, Headers, Timestamp};
+use crate::domain::{Attempt, Code, DeliveryId, DeliveryStatus, EventKey, EventStatus, Headers, RejectionStatus, Timestamp};
 
 /// Which way a list runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -64,6 +64,8 @@ pub struct RejectionFilter {
     pub source: Option<String>,
     /// Refused with this code.
     pub code: Option<Code>,
+    /// In this status.
+    pub status: Option<RejectionStatus>,
     /// Received at or after.
     pub since: Option<Timestamp>,
     /// Received before.
@@ -95,6 +97,10 @@ pub struct EventRow {
     pub content_type: Option<String>,
     /// How it was proved, by position: `secret:1`.
     pub verified_by: String,
+    /// The ID of an earlier event with the same content, when it was recorded.
+    pub same_content_as: Option<String>,
+    /// Whether a duplicate came with other content.
+    pub body_differs: bool,
     /// The sender's headers; `None` in lists and once the payload has been pruned.
     pub headers: Option<Headers>,
 }
@@ -159,6 +165,25 @@ pub struct RejectionRow {
     pub code: Code,
     /// The explanation.
     pub diagnosis: String,
+    /// The event that it has become, once it was verified again.
+    pub event_id: Option<String>,
+    /// What is kept of the request; `None` in lists.
+    pub request: Option<KeptRequest>,
+}
+
+/// What is kept of a refused request, its body aside.
+#[derive(Debug, Clone)]
+pub struct KeptRequest {
+    /// The method in upper case.
+    pub method: String,
+    /// What followed `/hooks/{source}` in the path.
+    pub subpath: String,
+    /// The query without static credentials, without `?`.
+    pub query: String,
+    /// The header fields without static credentials.
+    pub headers: Headers,
+    /// The body's size in bytes.
+    pub size: u64,
 }
 
 /// What to forget.

@@ -17,8 +17,11 @@ const BATCH: &[f64] = &[1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1_
 /// What each metric is, for `# HELP`.
 const HELP: &[(&str, &str, Kind)] = &[
     ("onceward_requests_total", "Requests to known sources by outcome", Kind::Counter),
+    ("onceward_verified_total", "Requests whose signature held, by the position of the secret", Kind::Counter),
     ("onceward_events_total", "Events recorded", Kind::Counter),
     ("onceward_duplicates_total", "Verified requests whose event was recorded before", Kind::Counter),
+    ("onceward_same_content_total", "Verified requests whose content was recorded before under another ID", Kind::Counter),
+    ("onceward_body_differs_total", "Duplicates with other content than the recorded event", Kind::Counter),
     ("onceward_rejections_total", "Requests refused by code", Kind::Counter),
     ("onceward_attempts_total", "Delivery attempts by outcome", Kind::Counter),
     ("onceward_deliveries_total", "Deliveries ended by outcome", Kind::Counter),

@@ -30,6 +30,8 @@ struct SourceCounters {
     duplicate: Counter,
     events: Counter,
     duplicates: Counter,
+    /// By how they were verified.
+    verified: RwLock<Vec<(Box<str>, Counter)>>,
 }
 
 impl SourceCounters {
@@ -40,6 +42,23 @@ impl SourceCounters {
             duplicate: outcome("duplicate"),
             events: metrics.counter("onceward_events_total", &[("source", source)]),
             duplicates: metrics.counter("onceward_duplicates_total", &[("source", source)]),
+            verified: RwLock::default(),
+        }
+    }
+
+    /// Counts a verified request by its secret's position: there are as many labels as secrets.
+    fn count_verified(&self, metrics: &Metrics, source: &str, by: &str) {
+        let find =
+            |counters: &[(Box<str>, Counter)]| counters.iter().find(|(known, _)| **known == *by).map(|(_, counter)| counter.increment(1));
+        if find(&self.verified.read().unwrap_or_else(PoisonError::into_inner)).is_some() {
+            return;
+        }
+        let mut counters = self.verified.write().unwrap_or_else(PoisonError::into_inner);
+        if find(&counters).is_none() {
+            let secret = by.strip_prefix("secret:").unwrap_or(by);
+            let counter = metrics.counter("onceward_verified_total", &[("source", source), ("secret", secret)]);
+            counter.increment(1);
+            counters.push((by.into(), counter));
         }
     }
 }
@@ -111,6 +130,7 @@ impl Telemetry {
 impl Observer for Telemetry {
     fn happened(&self, happening: &Happening<'_>) {
         match happening {
+            Happening::Verified { source, by } => self.source(source).count_verified(&self.metrics, source, by),
             Happening::Accepted { event, event_type, deliveries } => {
                 let counters = self.source(&event.source);
                 counters.accepted.increment(1);
@@ -123,6 +143,15 @@ impl Observer for Telemetry {
                 counters.duplicates.increment(1);
                 debug!(source.name = &*event.source, event.id = ?event.event_id, "duplicate");
             }
+            Happening::SameContent { event, earlier, dropped } => {
+                self.metrics.count("onceward_same_content_total", &[("source", &event.source)]);
+                let became = if *dropped { "dropped" } else { "marked" };
+                warn!(source.name = &*event.source, event.id = ?event.event_id, earlier.id = ?earlier, became, "the same content came before under another ID");
+            }
+            Happening::BodyDiffers { event } => {
+                self.metrics.count("onceward_body_differs_total", &[("source", &event.source)]);
+                warn!(source.name = &*event.source, event.id = ?event.event_id, "a duplicate has other content than the recorded event");
+            }
             Happening::Handshake { source } => {
                 self.request(source, "handshake");
                 info!(source.name = source, "handshake answered");
@@ -134,6 +163,12 @@ impl Observer for Telemetry {
                     false => info!(source.name = source, code = code.as_str(), diagnosis = ?diagnosis, "refused"),
                     true => debug!(source.name = source, code = code.as_str(), diagnosis = ?diagnosis, "refused"),
                 }
+            }
+            Happening::Readmitted { rejection, event, fresh } => {
+                let counters = self.source(&event.source);
+                let (counter, became) = if *fresh { (&counters.events, "an event") } else { (&counters.duplicates, "a duplicate") };
+                counter.increment(1);
+                info!(source.name = &*event.source, event.id = ?event.event_id, rejection.id = rejection, became, "a refused request is let in");
             }
             Happening::UnknownSource { name, quiet } => {
                 // What was asked for is no label: anyone could make any number of them.

@@ -104,6 +104,7 @@ pub(super) fn trusted_ids(provider: &Provider, signature: &Signature) -> Vec<Tem
 pub(super) fn event(verifier: &Verifier, scope: &Scope<'_>, proof: Proof<'_>) -> Result<VerifiedEvent, Rejection> {
     let (request, provider) = (scope.request, verifier.provider());
     let event_id = event_id(proof.event_id, scope)?;
+    let moves = proof.content.and_then(|content| content.digest(scope));
     Ok(VerifiedEvent::attest(VerifiedParts {
         key: EventKey { source: verifier.source.clone(), event_id: event_id.into() },
         provider: provider.name.clone(),
@@ -113,7 +114,8 @@ pub(super) fn event(verifier: &Verifier, scope: &Scope<'_>, proof: Proof<'_>) ->
         query: verifier.storable_query(&request.query),
         headers: verifier.storable(&request.headers),
         body: request.body.clone(),
-        content_digest: Sha256::digest(&request.body).into(),
+        content_digest: moves.unwrap_or_else(|| Sha256::digest(&request.body).into()),
+        replay_guard: moves.map(|_| verifier.setup.replay_guard),
         verified_by: proof.verified_by,
         received_at: request.received_at,
     }))

@@ -14,6 +14,8 @@ mod message;
 mod multipart;
 mod prove;
 mod published;
+mod replay;
+mod sealed;
 mod sign;
 mod wire;
 
@@ -25,14 +27,16 @@ use secrecy::SecretString;
 
 pub use key::KeyError;
 pub use published::{PublishedKey, Wanted};
+pub use sealed::Credentials;
 pub use sign::SignError;
 
-use crate::domain::{Code, Headers, RawRequest, Rejection, Reply, Timestamp, VerifiedEvent};
+use crate::domain::{Code, Headers, RawRequest, Rejection, ReplayGuard, Reply, Timestamp, VerifiedEvent};
 use crate::provider::{Handshake, Place, Provider, Signature, Template};
 use content::Scope;
 use json::PointerSet;
 use key::Key;
 use prove::Proof;
+use replay::Content;
 
 /// What a request turned out to be.
 #[derive(Debug)]
@@ -71,12 +75,14 @@ pub struct Setup {
     pub tolerance: Option<Duration>,
     /// False to take everything unproved.
     pub verify: bool,
+    /// What becomes of content that comes again under another ID.
+    pub replay_guard: ReplayGuard,
 }
 
 impl Setup {
     /// A setup with these secrets and otherwise the row's own values.
     pub fn new(provider: Arc<Provider>, secrets: Vec<SecretString>) -> Self {
-        Self { provider, secrets, params: BTreeMap::new(), url: None, tolerance: None, verify: true }
+        Self { provider, secrets, params: BTreeMap::new(), url: None, tolerance: None, verify: true, replay_guard: ReplayGuard::Mark }
     }
 }
 
@@ -85,6 +91,8 @@ pub struct Verifier {
     source: Arc<str>,
     setup: Setup,
     schemes: Vec<Scheme>,
+    /// Of what is taken unproved.
+    content: Option<Content>,
     pointers: PointerSet,
     reads_body_first: bool,
 }
@@ -95,6 +103,8 @@ struct Scheme {
     keys: Vec<Key>,
     /// Where the ID of a request that is proved this way may be.
     event_id: Vec<Template>,
+    /// What of such a request must not come back under another ID.
+    content: Option<Content>,
     /// What is looked up in each item of an array, where each is signed by itself.
     item: PointerSet,
 }
@@ -111,13 +121,16 @@ impl Verifier {
             .iter()
             .map(|signature| {
                 let keys = Key::all(&setup.secrets, provider, signature)?;
+                let event_id = identify::trusted_ids(provider, signature);
+                let content = Content::new(provider, Some(signature), &event_id);
                 let item = PointerSet::new(identify::item_pointers(signature));
-                Ok(Scheme { signature: signature.clone(), keys, event_id: identify::trusted_ids(provider, signature), item })
+                Ok(Scheme { signature: signature.clone(), keys, event_id, content, item })
             })
             .collect::<Result<_, _>>()?;
         let pointers = PointerSet::new(identify::json_pointers(provider));
         let reads_body_first = identify::reads_body_first(provider);
-        Ok(Self { source: source.into(), schemes, pointers, reads_body_first, setup })
+        let content = Content::new(provider, None, &provider.event_id);
+        Ok(Self { source: source.into(), schemes, content, pointers, reads_body_first, setup })
     }
 
     /// The sender's row.
@@ -133,7 +146,7 @@ impl Verifier {
         self.judge_by(request, now, None)
     }
 
-    /// Judges a request as of `now`, with the key that [`Verifier::wanted`] has asked for.
+    /// Judges a request as of `now`, with the key that [`Verifier::wanted_key`] has asked for.
     ///
     /// # Errors
     /// As [`Verifier::judge`].
@@ -198,7 +211,7 @@ impl Verifier {
         if self.setup.verify {
             prove::prove(&self.schemes, scope, self.provider().any_signature)
         } else {
-            Ok(Proof::unverified(&self.provider().event_id))
+            Ok(Proof::unverified(&self.provider().event_id, self.content.as_ref()))
         }
     }
 

@@ -9,6 +9,7 @@ use subtle::ConstantTimeEq;
 use super::Scheme;
 use super::content::Scope;
 use super::key::Key;
+use super::replay::Content;
 use super::{json, jwt, message, published, wire};
 use crate::domain::{Code, Rejection};
 use crate::provider::{Algorithm, JwtRule, Locator, Part, Place, Signature, Template};
@@ -24,12 +25,14 @@ pub(super) struct Proof<'a> {
     pub(super) signature: Option<&'a Signature>,
     /// Where the event's ID may be.
     pub(super) event_id: &'a [Template],
+    /// What must not come back under another ID.
+    pub(super) content: Option<&'a Content>,
 }
 
 impl<'a> Proof<'a> {
     /// For what is taken as it comes.
-    pub(super) fn unverified(event_id: &'a [Template]) -> Self {
-        Self { verified_by: "none".into(), signature: None, event_id }
+    pub(super) fn unverified(event_id: &'a [Template], content: Option<&'a Content>) -> Self {
+        Self { verified_by: "none".into(), signature: None, event_id, content }
     }
 }
 
@@ -68,7 +71,7 @@ pub(super) fn applies(signature: &Signature, scope: &Scope<'_>) -> bool {
 fn prove_by<'a>(scheme: &'a Scheme, scope: &mut Scope<'a>) -> Result<Proof<'a>, Rejection> {
     let signature = &scheme.signature;
     if signature.algorithm == Algorithm::None {
-        return Ok(Proof::unverified(&scheme.event_id));
+        return Ok(Proof::unverified(&scheme.event_id, scheme.content.as_ref()));
     }
     refuse_repeated(signature, scope)?;
     refuse_unsigned_fields(signature, scope)?;
@@ -78,7 +81,7 @@ fn prove_by<'a>(scheme: &'a Scheme, scope: &mut Scope<'a>) -> Result<Proof<'a>, 
         Some(pointer) => match_items(&keys, pointer, scope)?,
         None => match_found(&keys, scope)?,
     };
-    Ok(Proof { verified_by: by.name(), signature: Some(signature), event_id: &scheme.event_id })
+    Ok(Proof { verified_by: by.name(), signature: Some(signature), event_id: &scheme.event_id, content: scheme.content.as_ref() })
 }
 
 /// Every item of an array must be signed by itself.

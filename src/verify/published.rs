@@ -77,7 +77,7 @@ impl std::fmt::Debug for PublishedKey {
 impl Verifier {
     /// The published key without which this request cannot be judged; `None` where none is needed, or none that the row
     /// allows is named: then the request is judged without.
-    pub fn wanted(&self, request: &RawRequest) -> Option<Wanted> {
+    pub fn wanted_key(&self, request: &RawRequest) -> Option<Wanted> {
         if !self.schemes.iter().any(|scheme| scheme.signature.published.is_some() && scheme.keys.is_empty()) {
             return None;
         }

@@ -50,7 +50,14 @@ impl Verifier {
         Ok(signed)
     }
 
-    fn signature_value(&self, scheme: &Scheme, key: &Key, request: &RawRequest, timestamp: Option<String>) -> Result<String, SignError> {
+    /// What stands where the signature does; the timestamp is one of its items, if it has items.
+    pub(super) fn signature_value(
+        &self,
+        scheme: &Scheme,
+        key: &Key,
+        request: &RawRequest,
+        timestamp: Option<String>,
+    ) -> Result<String, SignError> {
         let signature = &scheme.signature;
         if let Key::Sent(secret) = key {
             return Ok(match signature.algorithm {

@@ -9,6 +9,8 @@ const METRICS: &[(&str, &[&str])] = &[
     ("onceward_requests_total", &["source", "outcome"]),
     ("onceward_events_total", &["source"]),
     ("onceward_duplicates_total", &["source"]),
+    ("onceward_same_content_total", &["source"]),
+    ("onceward_body_differs_total", &["source"]),
     ("onceward_rejections_total", &["source", "code"]),
     ("onceward_attempts_total", &["destination", "outcome"]),
     ("onceward_deliveries_total", &["destination", "outcome"]),
@@ -54,6 +56,8 @@ const VALUES: &[(&str, f64)] = &[
     ("onceward_requests_total{source=\"github\",outcome=\"refused\"}", 1.0),
     ("onceward_events_total{source=\"github\"}", 2.0),
     ("onceward_duplicates_total{source=\"github\"}", 1.0),
+    ("onceward_same_content_total{source=\"github\"}", 1.0),
+    ("onceward_body_differs_total{source=\"github\"}", 1.0),
     ("onceward_rejections_total{source=\"github\",code=\"signature-missing\"}", 1.0),
     ("onceward_attempts_total{destination=\"hook\",outcome=\"delivered\"}", 1.0),
     ("onceward_deliveries_total{destination=\"hook\",outcome=\"delivered\"}", 1.0),
@@ -69,7 +73,7 @@ async fn the_documented_metrics_are_there_with_the_documented_labels() {
     let app = TestApp::start(&configuration(&receiver, "retry = { first = \"1ms\" }")).await;
     app.send(github("1", "push", "{}")).await;
     app.settled().await;
-    app.send(github("1", "push", "{}")).await;
+    app.send(github("1", "push", "{\"other\":1}")).await;
     app.send(github("2", "push", "{}").without("x-hub-signature-256")).await;
     receiver.next([Behaviour::RetryAfter(503, "3600".into())]);
     app.send(github("3", "push", "{}")).await;

@@ -42,6 +42,12 @@ fn line(happening: &Happening<'_>) -> Option<String> {
             format!("accepted   {}  {}  {}", event.source, clean(event_type), clean(&event.event_id))
         }
         Happening::Duplicate { event } => format!("duplicate  {}  {}", event.source, clean(&event.event_id)),
+        Happening::SameContent { event, earlier, .. } => {
+            format!("same       {}  {} has the content of {}", event.source, clean(&event.event_id), clean(earlier))
+        }
+        Happening::BodyDiffers { event } => {
+            format!("differs    {}  {} came before with other content", event.source, clean(&event.event_id))
+        }
         Happening::Handshake { source } => format!("handshake  {source}"),
         Happening::Refused { source, code, diagnosis, .. } => format!("refused    {source}  {code}: {}", clean(diagnosis)),
         Happening::Attempted(end) => {
@@ -52,9 +58,12 @@ fn line(happening: &Happening<'_>) -> Option<String> {
             };
             format!("attempt {}  {} → {}  {became}", end.attempt, clean(&end.event.event_id), end.destination)
         }
+        Happening::Readmitted { rejection, event, .. } => {
+            format!("let in     {}  {} (rejection {rejection})", event.source, clean(&event.event_id))
+        }
         Happening::UnknownSource { name, .. } => format!("unknown    there is no source {}", clean(name)),
         Happening::StoreFailed { cause } => format!("store      {cause}"),
-        Happening::Answered { .. } | Happening::Committed { .. } => return None,
+        Happening::Verified { .. } | Happening::Answered { .. } | Happening::Committed { .. } => return None,
     };
     Some(text)
 }

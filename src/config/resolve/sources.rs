@@ -12,6 +12,7 @@ use crate::config::error::suggestion;
 use crate::config::file::{self, PLANNED_PROVIDERS};
 use crate::config::places::join;
 use crate::config::report::{Keys, Report};
+use crate::domain::ReplayGuard;
 use crate::provider::{Provider, Table};
 
 /// The largest body, where neither file nor row says more.
@@ -54,6 +55,7 @@ fn source(name: &str, mut written: file::Source, context: &Context<'_>, mut keys
         tolerance: written.tolerance.as_deref().map(|text| keys.duration("tolerance", Some(text), Default::default())),
         max_body: keys.size("max_body", written.max_body.as_deref(), default_body, MOST_BYTES),
         rate_limit,
+        replay_guard: replay_guard(written.replay_guard.as_deref(), &mut keys),
         verify,
         provider,
     })
@@ -87,6 +89,17 @@ fn verifies(written: Option<&str>, keys: &mut Keys<'_>) -> bool {
         Some(_) => {
             keys.problem("verify", "the only value is \"none\", which takes anything from anyone; leave the key out to verify");
             true
+        }
+    }
+}
+
+fn replay_guard(written: Option<&str>, keys: &mut Keys<'_>) -> ReplayGuard {
+    match written {
+        None | Some("mark") => ReplayGuard::Mark,
+        Some("drop") => ReplayGuard::Drop,
+        Some(_) => {
+            keys.problem("replay_guard", "must be \"mark\" or \"drop\"");
+            ReplayGuard::Mark
         }
     }
 }

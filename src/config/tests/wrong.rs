@@ -27,7 +27,12 @@ const WRONG_FORM: &[Wrong] = &[
     ("[destinations.d]\nrate_limit = \"1/s\"", 2, "destinations.d.rate_limit", "this version does not support it yet"),
     ("[destinations.d.circuit]\nfailures = 1", 1, "destinations.d.circuit", "this version does not support it yet"),
     ("[sources.a]\nschedule = \"0 2 * * *\"", 2, "sources.a.schedule", "this version does not support it yet"),
-    ("[sources.a]\nreplay_guard = \"drop\"", 2, "sources.a.replay_guard", "this version does not support it yet"),
+    (
+        "[sources.a]\nprovider = \"github\"\nsecret = \"s\"\nreplay_guard = \"keep\"",
+        4,
+        "sources.a.replay_guard",
+        "must be \"mark\" or \"drop\"",
+    ),
     ("[providers.a]\nsignature = { hedaer = \"X\" }", 2, "providers.a.signature.hedaer", "did you mean \"header\"?"),
     ("[providers.a]\ntitle = \"A\"", 1, "providers.a", "needs the key `signature`"),
     ("[providers.a]\nsignature = 5", 2, "providers.a.signature", "expected a signature table, or a list of them"),

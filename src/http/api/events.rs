@@ -7,7 +7,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use super::params::Params;
 use crate::domain::{Code, EventKey, EventStatus};
 use crate::history::EventFilter;
-use crate::history::History;
+use crate::history::{History, StoredBody};
 use crate::http::problem::Problem;
 
 /// `GET /api/v1/events`
@@ -34,14 +34,18 @@ pub(super) async fn show(path: Path<(String, String)>, history: Data<History>) -
 
 /// `GET /api/v1/events/{source}/{event_id}/body`
 pub(super) async fn body(path: Path<(String, String)>, history: Data<History>) -> Result<HttpResponse, Problem> {
-    let body = history.body(&key(path)).await?.ok_or_else(|| Problem::new(Code::NotFound))?;
+    Ok(raw(history.body(&key(path)).await?.ok_or_else(|| Problem::new(Code::NotFound))?))
+}
+
+/// A body as it came.
+pub(super) fn raw(body: StoredBody) -> HttpResponse {
     let content_type = body.content_type.unwrap_or_else(|| "application/octet-stream".into());
-    Ok(HttpResponse::Ok()
+    HttpResponse::Ok()
         .insert_header((header::CONTENT_TYPE, content_type))
         // It came from outside: a browser shall save it, never run it.
         .insert_header((header::CONTENT_DISPOSITION, "attachment"))
         .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
-        .body(body.bytes))
+        .body(body.bytes)
 }
 
 fn key(path: Path<(String, String)>) -> EventKey {

@@ -6,20 +6,27 @@ mod params;
 mod rejections;
 
 use actix_web::http::Method;
-use actix_web::web::{ServiceConfig, get, resource};
+use actix_web::web::{ServiceConfig, get, post, resource};
 
 use super::problem::method_not_allowed;
 
 /// What a resource takes that can only be read.
 const READ: &[Method] = &[Method::GET];
+/// What a resource takes that is an order.
+const ORDER: &[Method] = &[Method::POST];
 
 /// Mounts the API's resources.
 pub(super) fn configure(app: &mut ServiceConfig) {
     let read_only = || method_not_allowed(READ);
+    let orders_only = || method_not_allowed(ORDER);
     app.service(resource("/api/v1/events").route(get().to(events::list)).default_service(read_only()))
         .service(resource("/api/v1/events/{source}/{event_id}").route(get().to(events::show)).default_service(read_only()))
         .service(resource("/api/v1/events/{source}/{event_id}/body").route(get().to(events::body)).default_service(read_only()))
         .service(resource("/api/v1/deliveries").route(get().to(deliveries::list)).default_service(read_only()))
         .service(resource("/api/v1/deliveries/{id}").route(get().to(deliveries::show)).default_service(read_only()))
-        .service(resource("/api/v1/rejections").route(get().to(rejections::list)).default_service(read_only()));
+        .service(resource("/api/v1/rejections").route(get().to(rejections::list)).default_service(read_only()))
+        .service(resource("/api/v1/rejections/reverify").route(post().to(rejections::reverify_all)).default_service(orders_only()))
+        .service(resource("/api/v1/rejections/{id}").route(get().to(rejections::show)).default_service(read_only()))
+        .service(resource("/api/v1/rejections/{id}/body").route(get().to(rejections::body)).default_service(read_only()))
+        .service(resource("/api/v1/rejections/{id}/reverify").route(post().to(rejections::reverify)).default_service(orders_only()));
 }

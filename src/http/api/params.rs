@@ -74,6 +74,7 @@ impl Params {
     }
 }
 
-fn invalid(name: &str, what: impl std::fmt::Display) -> Problem {
+/// Something is wrong with what the client asked for.
+pub(super) fn invalid(name: &str, what: impl std::fmt::Display) -> Problem {
     Problem::new(Code::InvalidParameter).detail(format!("{name}: {what}"))
 }

@@ -5,14 +5,14 @@ use proptest::sample::Index;
 use proptest::test_runner::{Config, TestRunner};
 
 use super::*;
-use crate::domain::{DeliveryStatus, EventStatus};
+use crate::domain::{DeliveryStatus, EventStatus, ReplayGuard};
 use crate::store::{EventFilter, Prune};
 
 const DESTINATIONS: [&str; 2] = ["app", "mail"];
 
 #[derive(Debug, Clone)]
 enum Step {
-    Record { source: usize, id: usize, destinations: usize },
+    Record { source: usize, id: usize, content: u8, guard: usize, destinations: usize },
     Claim { destination: usize, limit: usize },
     Finish { which: Index, verdict: usize, delay: i64 },
     Release { which: Index, delay: i64 },
@@ -23,7 +23,7 @@ enum Step {
 
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
-        5 => (0..2usize, 0..5usize, 0..3usize).prop_map(|(source, id, destinations)| Step::Record { source, id, destinations }),
+        5 => (0..2usize, 0..5usize, 0..4u8, 0..3usize, 0..3usize).prop_map(record),
         5 => (0..2usize, 0..4usize).prop_map(|(destination, limit)| Step::Claim { destination, limit }),
         5 => (any::<Index>(), 0..3usize, 0..90i64).prop_map(|(which, verdict, delay)| Step::Finish { which, verdict, delay }),
         1 => (any::<Index>(), 0..90i64).prop_map(|(which, delay)| Step::Release { which, delay }),
@@ -33,9 +33,20 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
+fn record((source, id, content, guard, destinations): (usize, usize, u8, usize, usize)) -> Step {
+    Step::Record { source, id, content, guard, destinations }
+}
+
+const GUARDS: [Option<ReplayGuard>; 3] = [None, Some(ReplayGuard::Mark), Some(ReplayGuard::Drop)];
+
 #[derive(Debug)]
 struct Event {
     key: EventKey,
+    content: u8,
+    /// Whether others are compared with it.
+    guarded: bool,
+    same_content_as: Option<String>,
+    body_differs: bool,
     received: i64,
     duplicates: u64,
     payload: bool,
@@ -68,11 +79,19 @@ struct Model {
 }
 
 impl Model {
-    fn record(&mut self, key: EventKey, destinations: &[&'static str]) -> Recorded {
+    fn record(&mut self, key: EventKey, content: u8, guard: Option<ReplayGuard>, destinations: &[&'static str]) -> Recorded {
         if let Some(event) = self.events.iter_mut().find(|event| event.key == key) {
             event.duplicates += 1;
-            return Recorded::Duplicate;
+            event.body_differs |= event.content != content;
+            return if event.content == content { Recorded::Duplicate } else { Recorded::BodyDiffers };
         }
+        let is_same = |event: &&mut Event| event.guarded && event.content == content && event.key.source == key.source;
+        let mut earlier = self.events.iter_mut().find(is_same).filter(|_| guard.is_some());
+        if let (Some(earlier), Some(ReplayGuard::Drop)) = (&mut earlier, guard) {
+            earlier.duplicates += 1;
+            return Recorded::Dropped { earlier: Arc::clone(&earlier.key.event_id) };
+        }
+        let same = earlier.map(|earlier| Arc::clone(&earlier.key.event_id));
         let now = self.now;
         let delivery = |name: &&'static str| Delivery {
             destination: name,
@@ -83,8 +102,18 @@ impl Model {
             leased: false,
         };
         let deliveries = destinations.iter().map(delivery).collect();
-        self.events.push(Event { key, received: now, duplicates: 0, payload: true, deliveries });
-        Recorded::Fresh
+        self.events.push(Event {
+            key,
+            content,
+            guarded: guard.is_some() && same.is_none(),
+            same_content_as: same.as_ref().map(ToString::to_string),
+            body_differs: false,
+            received: now,
+            duplicates: 0,
+            payload: true,
+            deliveries,
+        });
+        same.map_or(Recorded::Fresh, |earlier| Recorded::SameContent { earlier })
     }
 
     fn pending(&mut self, destination: &str) -> impl Iterator<Item = (&EventKey, &mut Delivery)> {
@@ -171,10 +200,13 @@ impl<H: Harness> Pair<H> {
     async fn step(&mut self, step: &Step) {
         let now = at(self.model.now);
         match *step {
-            Step::Record { source, id, destinations } => {
-                let key = key(["hub", "pay"][source], &id.to_string());
-                let recorded = self.store().record(event(&key.source, &key.event_id, now), names(&DESTINATIONS[..destinations])).await;
-                assert_eq!(recorded.unwrap(), self.model.record(key, &DESTINATIONS[..destinations]));
+            Step::Record { source, id, content, guard, destinations } => {
+                let (key, guard, destinations) =
+                    (key(["hub", "pay"][source], &id.to_string()), GUARDS[guard], &DESTINATIONS[..destinations]);
+                let parts = parts(&key.source, &key.event_id, now);
+                let parts = VerifiedParts { content_digest: [content; 32], replay_guard: guard, ..parts };
+                let recorded = self.store().record(VerifiedEvent::attest(parts), names(destinations)).await;
+                assert_eq!(recorded.unwrap(), self.model.record(key, content, guard, destinations));
             }
             Step::Claim { destination, limit } => self.claim(DESTINATIONS[destination], limit).await,
             Step::Finish { which, verdict, delay } if !self.model.leases.is_empty() => {
@@ -240,6 +272,7 @@ impl<H: Harness> Pair<H> {
             let status = EventStatus::of(event.deliveries.iter().map(|delivery| (delivery.status, delivery.failures)));
             let expected = (&event.key, at(event.received), event.duplicates, status);
             assert_eq!((&row.key, row.received_at, row.duplicates, row.status), expected);
+            assert_eq!((&row.same_content_as, row.body_differs), (&event.same_content_as, event.body_differs));
             assert_eq!(self.store().body(row.key.clone()).await.unwrap().is_some(), event.payload);
             let deliveries = self.store().deliveries_of(vec![row.seq], true).await.unwrap();
             let found = deliveries.iter().map(|row| (&*row.destination, row.status, row.attempts, row.next_attempt_at));

@@ -120,7 +120,7 @@ pub(super) const SELECT: &str = "
            (SELECT name FROM name WHERE id = e.type), e.received_at,
            (SELECT max(CASE d.state WHEN 2 THEN 5 WHEN 0 THEN 3 + (d.failures > 0) WHEN 1 THEN 2 ELSE 1 END)
             FROM delivery d WHERE d.event_seq = e.seq),
-           e.duplicates, e.last_duplicate_at, e.size, e.content_type, e.verified_by
+           e.duplicates, e.last_duplicate_at, e.size, e.content_type, e.verified_by, e.same_content_as, e.body_differs
     FROM event e";
 
 fn row(row: &Row<'_>) -> rusqlite::Result<EventRow> {
@@ -136,6 +136,8 @@ fn row(row: &Row<'_>) -> rusqlite::Result<EventRow> {
         size: count(row, 9)?,
         content_type: row.get(10)?,
         verified_by: row.get(11)?,
+        same_content_as: row.get(12)?,
+        body_differs: row.get(13)?,
         headers: None,
     })
 }

@@ -1,4 +1,4 @@
-//! The unique keys, in levels. A key is a hash and lies anywhere: in one large table each event would cost a page of its
+//! The unique keys, in levels: of identities, and of contents where the signature does not cover the identity. A key is a hash and lies anywhere: in one large table each event would cost a page of its
 //! own. New keys go to a small table whose few pages are written with every commit anyway, and from there, a range of
 //! neighbours at a time, to larger ones, where a page takes up several of them.
 //!
@@ -10,12 +10,19 @@ use sha2::{Digest as _, Sha256};
 use super::fault::Fault;
 use super::unit::Unit;
 
-/// An event's unique key.
+/// The unique key of an event's identity, or of its content.
 pub(super) type Key = [u8; 16];
 
-/// The key of an event.
+/// The key of an event's identity.
 pub(super) fn key(source: &str, event_id: &str) -> Key {
     let digest = Sha256::new().chain_update(source).chain_update([0]).chain_update(event_id).finalize();
+    std::array::from_fn(|at| digest[at])
+}
+
+/// The key of an event's content. What is hashed begins with a NUL, as no source's name does: whatever ID somebody thinks up,
+/// its key is not that of a content.
+pub(super) fn content_key(source: &str, digest: &[u8; 32]) -> Key {
+    let digest = Sha256::new().chain_update([0]).chain_update(source).chain_update([0]).chain_update(digest).finalize();
     std::array::from_fn(|at| digest[at])
 }
 
@@ -50,7 +57,7 @@ pub(super) const INSERT: &str = "
     WHERE NOT EXISTS (SELECT 1 FROM key_1 WHERE key = ?1) AND NOT EXISTS (SELECT 1 FROM key_2 WHERE key = ?1)
     ON CONFLICT DO NOTHING";
 
-/// Deletes the key of an event from the level that has it; returns how many rows that were.
+/// Deletes a key of an event from the level that has it; returns how many rows that were.
 pub(super) fn erase(unit: &mut Unit<'_>, key: Key, seq: i64) -> Result<usize, Fault> {
     // What is deleted is old: it is most often at the bottom.
     for (level, sql) in DELETE.iter().enumerate().rev() {
@@ -78,8 +85,9 @@ pub(super) fn find(conn: &Connection, key: Key) -> rusqlite::Result<Option<i64>>
 /// Goes through the view over all levels.
 pub(super) const FIND: &str = "SELECT seq FROM event_key WHERE key = ?1";
 
-/// No more steps of a level at one commit: enough for a full batch, and no backlog is made up for all at once.
-const STEPS: usize = 5;
+/// No more steps of a level at one commit: enough for a full batch with two keys an event, and no backlog is made up for all
+/// at once.
+const STEPS: usize = 8;
 /// For so many commits keys stay where they are after they could not be merged.
 const REST: u32 = 1_000;
 

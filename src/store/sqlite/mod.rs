@@ -22,6 +22,7 @@ mod queue;
 mod reader;
 mod record;
 mod rejections;
+mod reverify;
 mod roles;
 mod span;
 mod unit;

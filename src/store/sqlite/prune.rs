@@ -4,10 +4,10 @@
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 
-use rusqlite::{Connection, OptionalExtension as _};
+use rusqlite::{Connection, OptionalExtension as _, Row};
 
 use super::fault::Fault;
-use super::keys::{self, key};
+use super::keys::{self, content_key, key};
 use super::span::{self, Kind};
 use super::unit::{Operation, Unit};
 use crate::domain::Timestamp;
@@ -138,15 +138,20 @@ impl Erase {
 
 fn erase_identity(unit: &mut Unit<'_>, seq: i64, types: &mut BTreeSet<i64>) -> Result<usize, Fault> {
     let mut statement = unit.conn.prepare_cached(IDENTITY)?;
-    let identity = statement.query_row([seq], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get(2)?))).optional()?;
-    let Some((source, event_id, event_type)) = identity else { return Ok(0) };
+    let read = |row: &Row<'_>| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get(2)?, row.get::<_, Option<[u8; 32]>>(3)?));
+    let Some((source, event_id, event_type, content)) = statement.query_row([seq], read).optional()? else { return Ok(0) };
     types.insert(event_type);
-    let keys = keys::erase(unit, key(&source, &event_id), seq)?;
+    let mut keys = keys::erase(unit, key(&source, &event_id), seq)?;
+    if let Some(digest) = content {
+        keys += keys::erase(unit, content_key(&source, &digest), seq)?;
+    }
     Ok(keys + unit.execute("DELETE FROM event WHERE seq = ?1", [seq])?)
 }
 
 const PENDING: &str = "SELECT 1 FROM delivery WHERE event_seq = ?1 AND state = 0";
-const IDENTITY: &str = "SELECT (SELECT name FROM name WHERE id = event.source), event_id, type FROM event WHERE seq = ?1";
+const IDENTITY: &str = "
+    SELECT (SELECT name FROM name WHERE id = event.source), event_id, type, iif(content_key, content_digest, NULL)
+    FROM event WHERE seq = ?1";
 /// Types come from senders: their names would pile up.
 pub(super) const DELETE_TYPE: &str = "DELETE FROM name WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM event WHERE type = ?1)";
 const DELETE_ATTEMPTS: &str = "DELETE FROM attempt WHERE delivery IN (SELECT id FROM delivery WHERE event_seq = ?1)";

@@ -2,60 +2,128 @@
 
 use std::sync::Arc;
 
-use rusqlite::OptionalExtension as _;
+use rusqlite::{OptionalExtension as _, Row};
 
 use super::fault::Fault;
-use super::keys::{self, Key, key};
+use super::keys::{self, Key, content_key, key};
 use super::names::Role;
 use super::unit::{Operation, Unit};
-use crate::domain::{VerifiedEvent, VerifiedParts};
+use crate::domain::{ReplayGuard, Timestamp, VerifiedEvent, VerifiedParts};
 use crate::store::Recorded;
 
 /// Records an event with its deliveries, or counts a duplicate.
 pub(super) struct Record {
     key: Key,
+    /// The key of its content, and what becomes of it when the key is taken.
+    content: Option<(Key, ReplayGuard)>,
     parts: VerifiedParts,
     destinations: Vec<Arc<str>>,
+    /// When the deliveries are created, and due.
+    due: Timestamp,
+}
+
+/// What is known of a recorded event.
+struct Stored {
+    seq: i64,
+    source: i64,
+    event_id: Arc<str>,
+    content_digest: [u8; 32],
+}
+
+/// Where an event stands among those of the same content.
+#[derive(Clone, Copy)]
+enum Content<'a> {
+    /// Not compared.
+    Unguarded,
+    /// The first, whose key is in the levels.
+    First,
+    /// Came before under this ID.
+    SameAs(&'a str),
 }
 
 impl Record {
     /// To be recorded with one delivery for each destination.
     pub(super) fn new(event: VerifiedEvent, destinations: Vec<Arc<str>>) -> Self {
         let parts = event.into_parts();
-        Self { key: key(&parts.key.source, &parts.key.event_id), parts, destinations }
+        let content = parts.replay_guard.map(|guard| (content_key(&parts.key.source, &parts.content_digest), guard));
+        let due = parts.received_at;
+        Self { key: key(&parts.key.source, &parts.key.event_id), content, parts, destinations, due }
     }
 
-    fn count_duplicate(&self, unit: &mut Unit<'_>) -> Result<(), Fault> {
+    /// With deliveries that are created at another time than the event was received.
+    pub(super) fn due(self, due: Timestamp) -> Self {
+        Self { due, ..self }
+    }
+
+    /// The event's ID.
+    pub(super) fn event_id(&self) -> &Arc<str> {
+        &self.parts.key.event_id
+    }
+
+    fn count_duplicate(&self, unit: &mut Unit<'_>) -> Result<Recorded, Fault> {
+        let stored = self.stored(unit, self.key)?;
+        if stored.event_id != self.parts.key.event_id {
+            return Err(Fault::Own("another event has the same key".to_owned()));
+        }
+        let differs = stored.content_digest != self.parts.content_digest;
+        unit.count_duplicate(stored.seq, self.parts.received_at.as_millis(), differs);
+        Ok(if differs { Recorded::BodyDiffers } else { Recorded::Duplicate })
+    }
+
+    /// Its identity is new, and so written; its content came before.
+    fn repeat(&self, unit: &mut Unit<'_>, seq: i64, content: Key, guard: ReplayGuard) -> Result<Recorded, Fault> {
+        let stored = self.stored(unit, content)?;
+        if stored.content_digest != self.parts.content_digest {
+            return Err(Fault::Own("another content has the same key".to_owned()));
+        }
+        let earlier = stored.event_id;
+        match guard {
+            ReplayGuard::Mark => {
+                self.insert(unit, Content::SameAs(&earlier))?;
+                Ok(Recorded::SameContent { earlier })
+            }
+            ReplayGuard::Drop => {
+                // The identity stays free: whoever repeats content with an ID made up must not use up the ID of another event.
+                keys::erase(unit, self.key, seq)?;
+                unit.count_duplicate(stored.seq, self.parts.received_at.as_millis(), false);
+                Ok(Recorded::Dropped { earlier })
+            }
+        }
+    }
+
+    /// The event of the same source whose key this is.
+    fn stored(&self, unit: &mut Unit<'_>, key: Key) -> Result<Stored, Fault> {
         let source = unit.find(Role::Source, &self.parts.key.source)?;
         let mut statement = unit.conn.prepare_cached(STORED)?;
-        let stored = statement.query_row([self.key], |row| {
-            let same = Some(row.get(1)?) == source && row.get_ref(2)?.as_bytes()? == self.parts.key.event_id.as_bytes();
-            Ok((row.get(0)?, same))
-        });
-        match stored.optional()? {
-            Some((seq, true)) => unit.count_duplicate(seq, self.parts.received_at.as_millis()),
-            Some((_, false)) => return Err(Fault::Own("another event has the same key".to_owned())),
-            None => return Err(Fault::Own("a key without its event".to_owned())),
+        let read = |row: &Row<'_>| Ok(Stored { seq: row.get(0)?, source: row.get(1)?, event_id: row.get(2)?, content_digest: row.get(3)? });
+        match statement.query_row([key], read).optional()? {
+            Some(stored) if Some(stored.source) == source => Ok(stored),
+            Some(_) => Err(Fault::Own("an event of another source has the same key".to_owned())),
+            None => Err(Fault::Own("a key without its event".to_owned())),
         }
-        Ok(())
     }
 
-    fn insert(&self, unit: &mut Unit<'_>) -> Result<(), Fault> {
+    fn insert(&self, unit: &mut Unit<'_>, content: Content<'_>) -> Result<(), Fault> {
         let VerifiedParts { key, received_at, headers, body, .. } = &self.parts;
         let seq = unit.take_event(received_at.as_millis())?;
         let source = unit.intern(Role::Source, &key.source)?;
-        self.insert_event(unit, seq, source)?;
+        self.insert_event(unit, seq, source, content)?;
         unit.execute("INSERT INTO payload (seq, headers, body) VALUES (?1, ?2, ?3)", (seq, headers.encoded(), &body[..]))?;
         for destination in &self.destinations {
-            let id = unit.take_delivery(received_at.as_millis())?;
+            let id = unit.take_delivery(self.due.as_millis())?;
             let destination = unit.intern(Role::Destination, destination)?;
-            unit.execute(INSERT_DELIVERY, (id, seq, source, destination, received_at.as_millis()))?;
+            unit.execute(INSERT_DELIVERY, (id, seq, source, destination, self.due.as_millis()))?;
         }
         Ok(())
     }
 
-    fn insert_event(&self, unit: &mut Unit<'_>, seq: i64, source: i64) -> Result<(), Fault> {
+    fn insert_event(&self, unit: &mut Unit<'_>, seq: i64, source: i64, content: Content<'_>) -> Result<(), Fault> {
         let VerifiedParts { key, provider, event_type, method, subpath, query, headers, .. } = &self.parts;
+        let (same_as, first) = match content {
+            Content::Unguarded => (None, false),
+            Content::First => (None, true),
+            Content::SameAs(earlier) => (Some(earlier), false),
+        };
         let (provider, event_type) = (unit.intern(Role::Provider, provider)?, unit.intern(Role::Type, event_type)?);
         let row = (
             seq,
@@ -71,6 +139,8 @@ impl Record {
             headers.text("content-type"),
             self.parts.content_digest,
             &self.parts.verified_by,
+            same_as,
+            first,
         );
         unit.execute(INSERT_EVENT, row)?;
         Ok(())
@@ -86,22 +156,25 @@ impl Operation for Record {
 
     fn run(&self, unit: &mut Unit<'_>) -> Result<Recorded, Fault> {
         let seq = unit.next_event()?;
-        if keys::insert(unit, self.key, seq)? {
-            self.insert(unit)?;
-            Ok(Recorded::Fresh)
-        } else {
-            self.count_duplicate(unit)?;
-            Ok(Recorded::Duplicate)
+        if !keys::insert(unit, self.key, seq)? {
+            return self.count_duplicate(unit);
         }
+        let content = match self.content {
+            None => Content::Unguarded,
+            Some((key, guard)) if !keys::insert(unit, key, seq)? => return self.repeat(unit, seq, key, guard),
+            Some(_) => Content::First,
+        };
+        self.insert(unit, content)?;
+        Ok(Recorded::Fresh)
     }
 }
 
 pub(super) const STORED: &str = "
-    SELECT seq, source, event_id FROM event WHERE seq = (SELECT seq FROM event_key WHERE key = ?1)";
+    SELECT seq, source, event_id, content_digest FROM event WHERE seq = (SELECT seq FROM event_key WHERE key = ?1)";
 const INSERT_EVENT: &str = "
     INSERT INTO event (seq, source, event_id, type, provider, received_at, method, subpath, query, size, content_type,
-                       content_digest, verified_by)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
+                       content_digest, verified_by, same_content_as, content_key)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)";
 const INSERT_DELIVERY: &str = "
     INSERT INTO delivery (id, event_seq, source, destination, state, attempts, failures, due_at, created_at, replay)
     VALUES (?1, ?2, ?3, ?4, 0, 0, 0, ?5, ?5, 0)";

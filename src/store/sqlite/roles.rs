@@ -15,9 +15,12 @@ use super::probe::Probe;
 use super::prune::{self, Erase, Extent};
 use super::record::Record;
 use super::rejections::{self, Refuse};
+use super::reverify::{self, Readmit, RefuseAgain, TakeSealKey};
 use super::writer::Writer;
 use super::{deliveries, events};
-use crate::domain::{Backlog, DeliveryId, EventKey, FinishedAttempt, Lease, NewRejection, Timestamp, VerifiedEvent};
+use crate::domain::{
+    Backlog, DeliveryId, EventKey, FinishedAttempt, Lease, NewRejection, RefusedRequest, Rejection, SealKey, Timestamp, VerifiedEvent,
+};
 use crate::store::{
     Claim, DeliveryFilter, DeliveryRow, EventFilter, EventRow, History, Inbox, Outbox, Page, Prune, Pruned, Recorded, RejectionFilter,
     RejectionRow, Size, StoreError, StoredBody,
@@ -30,7 +33,33 @@ impl Inbox for SqliteStore {
     }
 
     async fn refuse(&self, rejection: NewRejection) -> Result<(), StoreError> {
-        self.write(Refuse(rejection)).await
+        self.write(Refuse::new(rejection)).await
+    }
+
+    async fn seal_key(&self) -> Result<SealKey, StoreError> {
+        self.write(TakeSealKey(rand::random())).await
+    }
+
+    async fn refused(&self, id: i64) -> Result<Option<RefusedRequest>, StoreError> {
+        self.0.readers.ask(move |conn| reverify::one(conn, id)).await
+    }
+
+    async fn still_refused(&self, source: Option<Arc<str>>, until: Timestamp, after: i64, limit: usize) -> Result<Vec<i64>, StoreError> {
+        self.0.readers.ask(move |conn| reverify::refused(conn, source.as_deref(), until, after, limit)).await
+    }
+
+    async fn readmit(
+        &self,
+        id: i64,
+        event: VerifiedEvent,
+        destinations: Vec<Arc<str>>,
+        now: Timestamp,
+    ) -> Result<Option<Recorded>, StoreError> {
+        self.write(Readmit { id, record: Record::new(event, destinations).due(now) }).await
+    }
+
+    async fn refuse_again(&self, id: i64, rejection: Rejection) -> Result<(), StoreError> {
+        self.write(RefuseAgain { id, rejection }).await
     }
 
     async fn ready(&self) -> Result<(), StoreError> {
@@ -85,6 +114,14 @@ impl History for SqliteStore {
 
     async fn rejections(&self, filter: RejectionFilter, page: Page) -> Result<Vec<RejectionRow>, StoreError> {
         self.0.readers.ask(move |conn| rejections::list(conn, &filter, page)).await
+    }
+
+    async fn rejection(&self, id: i64) -> Result<Option<RejectionRow>, StoreError> {
+        self.0.readers.ask(move |conn| rejections::one(conn, id)).await
+    }
+
+    async fn rejection_body(&self, id: i64) -> Result<Option<StoredBody>, StoreError> {
+        self.0.readers.ask(move |conn| rejections::body(conn, id)).await
     }
 
     async fn prune(&self, prune: Prune) -> Result<Pruned, StoreError> {

@@ -85,6 +85,7 @@ struct Numbers {
 struct Duplicates {
     count: i64,
     last_at: i64,
+    differs: bool,
 }
 
 impl<'w> Unit<'w> {
@@ -155,10 +156,12 @@ impl<'w> Unit<'w> {
         Ok(&mut self.numbers()?.keys)
     }
 
-    /// Counts a duplicate of a stored event; written once, however many come in this transaction.
-    pub(super) fn count_duplicate(&mut self, seq: i64, at: i64) {
-        let duplicates = self.duplicates.entry(seq).or_insert(Duplicates { count: 0, last_at: at });
+    /// Counts a duplicate of a stored event, which may differ in its content; written once, however many come in this
+    /// transaction.
+    pub(super) fn count_duplicate(&mut self, seq: i64, at: i64, differs: bool) {
+        let duplicates = self.duplicates.entry(seq).or_insert(Duplicates { count: 0, last_at: at, differs });
         duplicates.count += 1;
+        duplicates.differs |= differs;
         duplicates.last_at = duplicates.last_at.max(at);
     }
 
@@ -177,8 +180,8 @@ impl<'w> Unit<'w> {
         }
         // In key order, so that neighbours on a page are written together.
         let duplicates: BTreeMap<_, _> = std::mem::take(&mut self.duplicates).into_iter().collect();
-        for (seq, Duplicates { count, last_at }) in duplicates {
-            self.execute(COUNT_DUPLICATES, (seq, count, last_at))?;
+        for (seq, Duplicates { count, last_at, differs }) in duplicates {
+            self.execute(COUNT_DUPLICATES, (seq, count, last_at, differs))?;
         }
         std::mem::take(&mut self.spans).write(self.conn)?;
         for source in std::mem::take(&mut self.refused) {
@@ -201,5 +204,6 @@ impl<'w> Unit<'w> {
 const NUMBERS: &str = "SELECT event, delivery, key_0, key_1 FROM counter WHERE id = 1";
 const SET_NUMBERS: &str = "UPDATE counter SET event = ?1, delivery = ?2, key_0 = ?3, key_1 = ?4 WHERE id = 1";
 const COUNT_DUPLICATES: &str = "
-    UPDATE event SET duplicates = duplicates + ?2, last_duplicate_at = max(coalesce(last_duplicate_at, ?3), ?3)
+    UPDATE event SET duplicates = duplicates + ?2, last_duplicate_at = max(coalesce(last_duplicate_at, ?3), ?3),
+                     body_differs = body_differs OR ?4
     WHERE seq = ?1";

@@ -6,7 +6,8 @@ use std::path::Path;
 use futures_util::future::join_all;
 
 use super::*;
-use crate::store::contract::{at, event, fresh, key, names};
+use crate::domain::{ReplayGuard, VerifiedEvent, VerifiedParts};
+use crate::store::contract::{at, event, fresh, key, names, parts};
 use crate::store::sqlite::keys::{Bounds, Merge};
 use crate::store::sqlite::prune::{Erase, Extent};
 use crate::store::{History as _, Inbox as _, Recorded};
@@ -76,6 +77,62 @@ async fn a_batch_dedupes_within_itself_and_against_every_level() {
         assert_eq!(outcome.unwrap(), if (20..40).contains(&n) { Recorded::Fresh } else { Recorded::Duplicate }, "{n}");
     }
     levels(&folder);
+}
+
+/// An event whose content is its own, and guarded.
+fn guarded(event_id: &str, content: usize) -> VerifiedEvent {
+    let mut digest = [0; 32];
+    digest[..8].copy_from_slice(&content.to_be_bytes());
+    let replay_guard = Some(ReplayGuard::Drop);
+    VerifiedEvent::attest(VerifiedParts { content_digest: digest, replay_guard, ..parts("hub", event_id, at(0)) })
+}
+
+#[tokio::test]
+async fn content_is_found_in_every_level_and_pruned_from_every_level() {
+    let folder = InAFolder::new();
+    let (store, _) = folder.open_with(&options());
+    let count = || {
+        let sql =
+            "SELECT (SELECT count(*) FROM key_0), (SELECT count(*) FROM key_1), (SELECT count(*) FROM key_2), key_0, key_1 FROM counter";
+        let read = |row: &rusqlite::Row<'_>| (0..5).map(|column| row.get::<_, i64>(column)).collect::<Result<Vec<_>, _>>();
+        folder.connect().query_row(sql, (), read).unwrap()
+    };
+    for n in 0..30 {
+        assert_eq!(store.record(guarded(&n.to_string(), n), names(&[])).await.unwrap(), Recorded::Fresh);
+        let again = (0..=n).map(|n| store.record(guarded("again", n), names(&[])));
+        for (n, recorded) in join_all(again).await.into_iter().enumerate() {
+            assert_eq!(recorded.unwrap(), Recorded::Dropped { earlier: n.to_string().into() });
+        }
+        let counts = count();
+        assert_eq!((counts[0] + counts[1] + counts[2], counts[0], counts[1]), (2 * (n as i64 + 1), counts[3], counts[4]));
+    }
+    store.write(Erase { extent: Extent::Whole, events: (1..=20).collect(), rows: 999 }).await.unwrap();
+    let counts = count();
+    assert_eq!((counts[0] + counts[1] + counts[2], counts[0], counts[1]), (20, counts[3], counts[4]));
+    for n in 0..30 {
+        let recorded = store.record(guarded(&format!("new {n}"), n), names(&[])).await.unwrap();
+        assert_eq!(recorded.is_fresh(), n < 20, "{n}");
+    }
+}
+
+#[tokio::test]
+async fn a_batch_compares_content_within_itself() {
+    let folder = InAFolder::new();
+    let (store, _) = folder.open_with(&options());
+    let (release, held) = hold(&store);
+    let calls: Vec<_> = (0..60).map(|n| begin(store.record(guarded(&n.to_string(), n % 20), names(&["app"])))).collect();
+    drop(release);
+    held.await.unwrap();
+    for (n, outcome) in join_all(calls).await.into_iter().enumerate() {
+        let expected = if n < 20 { Recorded::Fresh } else { Recorded::Dropped { earlier: (n % 20).to_string().into() } };
+        assert_eq!(outcome.unwrap(), expected, "{n}");
+    }
+    let row = store.event(key("hub", "7")).await.unwrap().unwrap();
+    assert_eq!((row.duplicates, levels_of(&folder)), (2, 40));
+}
+
+fn levels_of(folder: &InAFolder) -> i64 {
+    folder.connect().query_row("SELECT count(*) FROM event_key", (), |row| row.get(0)).unwrap()
 }
 
 #[tokio::test]

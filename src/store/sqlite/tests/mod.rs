@@ -5,6 +5,7 @@ mod damage;
 mod faults;
 mod keys;
 mod log;
+mod migrating;
 mod naming;
 mod opening;
 mod plans;
