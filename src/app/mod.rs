@@ -11,15 +11,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
+use secrecy::SecretString;
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, Database};
 use crate::dispatch::Dispatcher;
-use crate::domain::{Clock, Observer, SystemClock};
+use crate::domain::{Clock, Observer, Silent, SystemClock};
 use crate::history::History;
 use crate::http::{self, Access, AdminParts, ListenError, Listener, PublicParts};
 use crate::ingest::Ingest;
+use crate::store::Inbox as _;
 use crate::store::sqlite::{OpenError, Options, SqliteStore};
 pub use crate::telemetry::{Format as LogFormat, init as init_log};
 use crate::telemetry::{Tee, Telemetry};
@@ -193,21 +195,33 @@ impl RunError {
     }
 }
 
-/// Opens the store to read the history beside a running program.
-///
-/// # Errors
-/// [`OpenError`] when there is none, or none that can be read.
-pub fn open_history(config: &Config) -> Result<History, OpenError> {
-    let Database::Sqlite(path) = &config.database;
-    open_history_at(path)
-}
-
 /// Opens a database file to read its history.
 ///
 /// # Errors
 /// [`OpenError`] when there is none, or none that can be read.
 pub fn open_history_at(path: &Path) -> Result<History, OpenError> {
     Ok(History::new(Arc::new(SqliteStore::open_read_only(path)?)))
+}
+
+/// The secret that a source has been told in a handshake, from a database file.
+///
+/// # Errors
+/// [`OpenError`] when there is no such database, [`StoreError`](crate::store::StoreError) when it cannot be read.
+pub async fn learned_secret(database: &Path, source: &str) -> anyhow::Result<Option<SecretString>> {
+    Ok(SqliteStore::open_read_only(database)?.learned(source.into()).await?)
+}
+
+/// Forgets the secret that a source has been told. Returns whether there was one.
+///
+/// # Errors
+/// [`OpenError`] when there is no such database, [`StoreError`](crate::store::StoreError) when it cannot be written.
+pub async fn forget_secret(database: &Path, source: &str) -> anyhow::Result<bool> {
+    // Opening to read first: a database that is not there is not made here.
+    drop(SqliteStore::open_read_only(database)?);
+    let store = SqliteStore::open(database, &Options::default(), Arc::new(Silent))?;
+    let forgotten = store.forget(source.into()).await;
+    store.close().await;
+    Ok(forgotten?)
 }
 
 /// Checks what `start` would check without opening anything: the form of every secret, certificate and key.

@@ -3,16 +3,15 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use clap::{Args, Subcommand, ValueEnum};
 use tokio_util::sync::CancellationToken;
 
 use super::output;
-use super::settings::{FileArguments, Settings};
+use super::settings::Place;
 use super::signals::stop_on_signals;
-use crate::app;
 use crate::domain::{EventKey, EventStatus, Timestamp};
-use crate::history::{Cursor, EventView, History, MAX_LIMIT, Paging};
+use crate::history::{Cursor, EventView, MAX_LIMIT, Paging};
 use crate::history::{EventFilter, Order};
 
 /// What a list shows of an event.
@@ -35,15 +34,6 @@ enum Command {
     Show(ShowArguments),
     /// Print events as they are recorded.
     Tail(TailArguments),
-}
-
-#[derive(Args)]
-struct Place {
-    /// The database, instead of the configuration's: sqlite:PATH
-    #[arg(long, value_name = "DATABASE")]
-    database: Option<String>,
-    #[command(flatten)]
-    file: FileArguments,
 }
 
 #[derive(Args)]
@@ -136,21 +126,6 @@ fn status(text: &str) -> Result<EventStatus, String> {
         let names: Vec<_> = EventStatus::ALL.iter().map(|status| status.as_str()).collect();
         format!("one of {}", names.join(", "))
     })
-}
-
-impl Place {
-    /// The database as named, else the configuration's, else the default one.
-    fn open(&self) -> anyhow::Result<History> {
-        if let Some(name) = &self.database {
-            return Ok(app::open_history_at(name.strip_prefix("sqlite:").unwrap_or(name).as_ref())?);
-        }
-        match self.file.path() {
-            Some(_) => Ok(app::open_history(&Settings { file: self.file.clone(), ..Settings::default() }.load()?)?),
-            None => {
-                app::open_history_at("onceward.db".as_ref()).context("no onceward.toml here: name a file by -c or a database by --database")
-            }
-        }
-    }
 }
 
 impl Filter {

@@ -6,6 +6,7 @@ mod dev;
 mod events;
 mod healthcheck;
 mod init;
+mod learned;
 mod output;
 mod providers;
 mod send;
@@ -52,6 +53,8 @@ enum Command {
     Send(send::Arguments),
     /// Judge recorded requests offline: does the signature hold, and if not, why.
     Verify(verify::Arguments),
+    /// Show or forget the secret that a sender has told in its handshake.
+    Learned(learned::Arguments),
     /// Look at recorded events.
     Events(events::Arguments),
     /// Ask a running server whether it is alive.
@@ -96,6 +99,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Providers(arguments) => providers::run(&arguments),
         Command::Send(arguments) => send::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),
+        Command::Learned(arguments) => learned::run(&arguments),
         Command::Events(arguments) => events::run(&arguments),
         Command::Healthcheck(arguments) => healthcheck::run(&arguments),
         Command::Completions(arguments) => completions::run(&arguments),

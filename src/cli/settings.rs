@@ -2,9 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
+use anyhow::Context as _;
 use clap::Args;
 
-use crate::config::{Config, ConfigError, Overrides, SourceFlag};
+use crate::app;
+use crate::config::{Config, ConfigError, Database, Overrides, SourceFlag};
+use crate::history::History;
 use crate::provider::Table;
 
 /// The file that is read when none is named.
@@ -17,6 +20,9 @@ pub(super) struct FileArguments {
     #[arg(short, long = "config", value_name = "FILE", env = "ONCEWARD_CONFIG")]
     pub(super) config: Option<PathBuf>,
 }
+
+/// The database where neither a flag nor a file names one.
+const DEFAULT_DATABASE: &str = "onceward.db";
 
 /// A configuration file and what overrides it. Not `Debug`: the flags hold secrets.
 #[derive(Args, Clone, Default)]
@@ -38,6 +44,42 @@ pub(super) struct Settings {
     /// Where events are kept, instead of the file's `database`: sqlite:PATH
     #[arg(long, value_name = "DATABASE")]
     pub(super) database: Option<String>,
+}
+
+/// Which database.
+#[derive(Args)]
+pub(super) struct Place {
+    /// The database, instead of the configuration's: sqlite:PATH
+    #[arg(long, value_name = "DATABASE")]
+    database: Option<String>,
+    #[command(flatten)]
+    file: FileArguments,
+}
+
+impl Place {
+    /// The database as named, else the configuration's, else the default one.
+    pub(super) fn path(&self) -> anyhow::Result<PathBuf> {
+        if let Some(name) = &self.database {
+            return Ok(PathBuf::from(name.strip_prefix("sqlite:").unwrap_or(name)));
+        }
+        match self.file.path() {
+            None => Ok(DEFAULT_DATABASE.into()),
+            Some(_) => {
+                let Database::Sqlite(path) = Settings { file: self.file.clone(), ..Settings::default() }.load()?.database;
+                Ok(path)
+            }
+        }
+    }
+
+    /// Its history, to be read beside a running server, or without one.
+    pub(super) fn open(&self) -> anyhow::Result<History> {
+        let nothing_named = self.database.is_none() && self.file.path().is_none();
+        let opened = app::open_history_at(&self.path()?);
+        match nothing_named {
+            true => opened.context("no onceward.toml here: name a file by -c or a database by --database"),
+            false => Ok(opened?),
+        }
+    }
 }
 
 /// Arguments that do not go together, or that the argument parser must not see.

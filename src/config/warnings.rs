@@ -33,6 +33,12 @@ impl Config {
         if source.verify && provider.proves_nothing() {
             warnings.push(format!("source {name}: nothing proves that a request comes from {}", provider.title()));
         }
+        if source.verify && source.secrets.is_empty() && provider.learns() {
+            warnings.push(format!(
+                "source {name}: whoever sends the first handshake is believed to be {}; `onceward learned` shows its secret",
+                provider.title()
+            ));
+        }
         if let Some(window) = provider.retry_window.filter(|window| *window > self.retention.ids) {
             let (ids, window) = (print_duration(self.retention.ids), print_duration(window));
             warnings.push(format!(

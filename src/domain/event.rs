@@ -50,6 +50,8 @@ pub struct VerifiedParts {
     /// What becomes of this content when it was recorded before under another ID; `None` where it cannot be: because the
     /// signature covers the ID, or the ID follows from the content, or the sender repeats content by design.
     pub replay_guard: Option<ReplayGuard>,
+    /// The IDs of the items, where the request brings several with IDs of their own.
+    pub item_ids: Vec<String>,
     /// How it was proved, by position and never by value: `secret:1`, or `none` for a source that does not verify.
     pub verified_by: String,
     /// When the request had arrived whole.
@@ -145,6 +147,7 @@ mod tests {
             headers: [("x-a", &b"hush"[..])].into_iter().collect(),
             body: Body::from_static(b"hush"),
             content_digest: [0; 32],
+            item_ids: Vec::new(),
             replay_guard: None,
             verified_by: "secret:1".into(),
             received_at: Timestamp::from_millis(0),

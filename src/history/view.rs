@@ -51,6 +51,9 @@ pub struct EventView {
     /// The sender's headers as `[name, value]`; left out of lists, `null` once pruned.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub headers: Option<Option<Headers>>,
+    /// The IDs of the items, where the request brought several with IDs of their own; left out of lists.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub item_ids: Vec<String>,
     /// How it was proved, by position: `secret:1`.
     pub verified_by: String,
     /// The ID of an earlier event with the same content; `null` when there was none, or none that is looked for.
@@ -88,6 +91,7 @@ impl EventView {
             size: row.size,
             content_type: row.content_type,
             headers,
+            item_ids: row.item_ids,
             verified_by: row.verified_by,
             same_content_as: row.same_content_as,
             body_differs: row.body_differs,

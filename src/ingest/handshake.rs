@@ -1,12 +1,29 @@
 //! Handshakes: what must be done before they are answered.
 
-use super::{Answer, FETCH_DEADLINE, FETCH_RETRY_AFTER, Ingest, Source};
-use crate::domain::{Code, Happening};
-use crate::verify::Answered;
+use std::sync::Arc;
+
+use secrecy::SecretString;
+
+use super::{Answer, COMMIT_DEADLINE, FETCH_DEADLINE, FETCH_RETRY_AFTER, Ingest, STORE_RETRY_AFTER, Source, StoreError};
+use crate::domain::{Code, Happening, RawRequest, Rejection};
+use crate::verify::{Answered, Verifier};
 
 impl Ingest {
     /// Answers a handshake, once what it wants is done. Safe to repeat: a sender that gets no answer begins anew.
-    pub(super) async fn shake_hands(&self, source: &Source, answered: Answered) -> Answer {
+    pub(super) async fn shake_hands(&self, source: &Source, request: RawRequest, answered: Answered) -> Answer {
+        if let Some(secret) = answered.learn {
+            match self.learn(source, secret).await {
+                Ok(true) => {}
+                Ok(false) => {
+                    let known = "the source has another secret already, and only the first handshake is believed";
+                    return self.refuse(source, request, Rejection::new(Code::SignatureMismatch, known)).await;
+                }
+                Err(_) => {
+                    let why = "the store cannot keep the secret of a handshake now";
+                    return self.turn_away(source, Code::StoreUnavailable, Some(STORE_RETRY_AFTER), why);
+                }
+            }
+        }
         if let Some(url) = &answered.visit
             && let Err(cause) = self.visit(url).await
         {
@@ -15,6 +32,28 @@ impl Ingest {
         }
         self.tell(&Happening::Handshake { source: &source.name });
         Answer::Handshake(answered.reply)
+    }
+
+    /// Keeps the secret that the sender has made up. False where another one is the source's.
+    async fn learn(&self, source: &Source, secret: SecretString) -> Result<bool, StoreError> {
+        let verifier = source.verifier();
+        if !verifier.awaits_secret() {
+            return Ok(verifier.has_secret(&secret));
+        }
+        let learning = self.parts.inbox.learn(Arc::clone(&source.name), secret.clone(), self.clock().now());
+        let kept = tokio::time::timeout(COMMIT_DEADLINE, learning).await.unwrap_or_else(|_| Err(self.slow_store()))?;
+        source.take_secret(kept);
+        Ok(source.verifier().has_secret(&secret))
+    }
+
+    /// The verifier for a request: where the source is still to be told its secret, another process may have been told.
+    pub(super) async fn verifier<'s>(&self, source: &'s Source) -> Result<&'s Verifier, StoreError> {
+        if source.verifier().awaits_secret() {
+            let asking = self.parts.inbox.learned(Arc::clone(&source.name));
+            let learned = tokio::time::timeout(COMMIT_DEADLINE, asking).await.unwrap_or_else(|_| Err(self.slow_store()))?;
+            learned.into_iter().for_each(|secret| source.take_secret(secret));
+        }
+        Ok(source.verifier())
     }
 
     async fn visit(&self, url: &str) -> Result<(), String> {

@@ -113,12 +113,15 @@ impl Ingest {
 
     /// Takes a request in: when it returns, whatever the answer claims is on disk.
     pub async fn receive(&self, source: &Source, request: RawRequest) -> Answer {
+        let Ok(verifier) = self.verifier(source).await else {
+            return self.turn_away(source, Code::StoreUnavailable, Some(STORE_RETRY_AFTER), "the store cannot be asked for the secret now");
+        };
         let key = match self.published(source, &request).await {
             Ok(key) => key,
             Err(answer) => return answer,
         };
-        match source.verifier.judge_by(&request, self.parts.clock.now(), key.as_ref()) {
-            Ok(Judgement::Handshake(answered)) => self.shake_hands(source, answered).await,
+        match verifier.judge_by(&request, self.parts.clock.now(), key.as_ref()) {
+            Ok(Judgement::Handshake(answered)) => self.shake_hands(source, request, answered).await,
             Ok(Judgement::Event(event)) => self.record(source, event).await,
             Err(rejection) => self.refuse(source, request, rejection).await,
         }

@@ -25,6 +25,7 @@ pub struct Reverified {
 }
 
 /// What a refused request is today.
+#[allow(clippy::large_enum_variant, reason = "the large one is what is looked for, and it lives for one request")]
 enum Verdict {
     /// A proved event.
     Event(VerifiedEvent),
@@ -87,8 +88,8 @@ impl Ingest {
         let Some(source) = self.source(&source) else { return Ok(Verdict::Refused(None)) };
         let arrived = request.received_at;
         let judged = match sealed.0.is_empty() {
-            true => source.verifier.judge(&request, arrived),
-            false => source.verifier.judge_sealed(&request, &sealed, self.seal_key().await?, arrived),
+            true => source.verifier().judge(&request, arrived),
+            false => source.verifier().judge_sealed(&request, &sealed, self.seal_key().await?, arrived),
         };
         Ok(match judged {
             Ok(Judgement::Event(event)) => Verdict::Event(event),

@@ -1,11 +1,12 @@
 //! A source as ingest sees it: its verifier and its limits.
 
 use std::num::NonZeroU32;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use governor::clock::{Clock as _, DefaultClock};
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use secrecy::SecretString;
 
 use super::keyring::Keyring;
 use crate::verify::Verifier;
@@ -25,6 +26,8 @@ pub struct Source {
     refusals: DefaultDirectRateLimiter,
     /// Keys that the sender publishes.
     pub(super) keyring: Keyring,
+    /// Judges its requests with the secret that the sender has told.
+    learned: OnceLock<Verifier>,
 }
 
 impl Source {
@@ -36,7 +39,20 @@ impl Source {
             Some(RateLimiter::direct(quota))
         });
         let refusals = RateLimiter::direct(Quota::per_second(REFUSALS_WRITTEN));
-        Self { name, verifier, max_body, admission, refusals, keyring: Keyring::new() }
+        Self { name, verifier, max_body, admission, refusals, keyring: Keyring::new(), learned: OnceLock::new() }
+    }
+
+    /// Judges its requests, with the secret that the sender has told where there is one.
+    pub fn verifier(&self) -> &Verifier {
+        self.learned.get().unwrap_or(&self.verifier)
+    }
+
+    /// Takes the secret that the sender has told. The first stays.
+    pub(super) fn take_secret(&self, secret: SecretString) {
+        match self.verifier.with_secret(secret) {
+            Ok(verifier) => drop(self.learned.set(verifier)),
+            Err(error) => tracing::error!(source.name = &*self.name, cause = %error, "the secret of a handshake is of no use"),
+        }
     }
 
     /// Takes one request's place under the rate limit, or says how long to wait for one.

@@ -147,6 +147,7 @@ pub(crate) fn parts(source: &str, event_id: &str, received_at: Timestamp) -> Ver
         headers: [("content-type", &b"application/json"[..]), ("x-raw", &b"\xff\x00"[..])].into_iter().collect(),
         body: Bytes::from_static(b"{\"n\":1}"),
         content_digest: [7; 32],
+        item_ids: Vec::new(),
         replay_guard: None,
         verified_by: "secret:1".to_owned(),
         received_at,

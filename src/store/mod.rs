@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use secrecy::SecretString;
 
 pub use query::{
     AttemptRow, DeliveryFilter, DeliveryRow, EventFilter, EventRow, KeptRequest, Order, Page, Prune, Pruned, RejectionFilter, RejectionRow,
@@ -116,6 +117,25 @@ pub trait Inbox: Send + Sync {
     /// # Errors
     /// As [`Inbox::record`]; safe to repeat.
     async fn refuse_again(&self, id: i64, rejection: Rejection) -> Result<(), StoreError>;
+
+    /// Keeps a secret that a sender has told in a handshake; the first of a source stays. Returns the one that is kept,
+    /// after it is synced.
+    ///
+    /// # Errors
+    /// As [`Inbox::record`].
+    async fn learn(&self, source: Arc<str>, secret: SecretString, at: Timestamp) -> Result<SecretString, StoreError>;
+
+    /// The secret that a source has been told.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn learned(&self, source: Arc<str>) -> Result<Option<SecretString>, StoreError>;
+
+    /// Forgets the secret that a source has been told, so that its next handshake is believed. Returns whether there was one.
+    ///
+    /// # Errors
+    /// [`StoreError`]; safe to repeat.
+    async fn forget(&self, source: Arc<str>) -> Result<bool, StoreError>;
 
     /// Whether the store could commit now: tries it.
     ///

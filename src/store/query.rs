@@ -103,6 +103,8 @@ pub struct EventRow {
     pub body_differs: bool,
     /// The sender's headers; `None` in lists and once the payload has been pruned.
     pub headers: Option<Headers>,
+    /// The IDs of the items in it; none in lists and once the payload has been pruned.
+    pub item_ids: Vec<String>,
 }
 
 /// A raw body.

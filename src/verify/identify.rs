@@ -15,6 +15,8 @@ use crate::provider::{Handshake, Locator, Place, Provider, Signature, Template, 
 const MAX_EVENT_ID: usize = 1_024;
 /// The longest event type, in bytes; more is cut.
 const MAX_EVENT_TYPE: usize = 256;
+/// The longest ID of an item, in bytes; more is cut.
+const MAX_ITEM_ID: usize = 256;
 /// The longest answer to a handshake, in bytes.
 const MAX_HANDSHAKE: usize = 4_096;
 /// The longest secret that a handshake may bring, in bytes.
@@ -116,6 +118,7 @@ pub(super) fn event(verifier: &Verifier, scope: &Scope<'_>, proof: Proof<'_>) ->
         body: request.body.clone(),
         content_digest: moves.unwrap_or_else(|| Sha256::digest(&request.body).into()),
         replay_guard: moves.map(|_| verifier.setup.replay_guard),
+        item_ids: provider.item_id.as_ref().map(|place| item_ids(scope, place)).unwrap_or_default(),
         verified_by: proof.verified_by,
         received_at: request.received_at,
     }))
@@ -150,6 +153,15 @@ fn event_id(templates: &[Template], scope: &Scope<'_>) -> Result<String, Rejecti
         }
         _ => Err(Rejection::new(Code::EventIdMissing, format!("there is no ID in the {names}"))),
     }
+}
+
+/// The IDs of the items, in their order, each cut to the length of an event's.
+fn item_ids(scope: &Scope<'_>, place: &Locator) -> Vec<String> {
+    let mut ids = scope.each(place);
+    for id in &mut ids {
+        id.truncate(id.floor_char_boundary(MAX_ITEM_ID));
+    }
+    ids
 }
 
 fn event_type(provider: &Provider, scope: &Scope<'_>) -> String {

@@ -212,6 +212,10 @@ pub(super) fn each(document: &[u8], pointer: &str) -> Option<Vec<String>> {
     if items.len() > MAX_ITEMS {
         return None;
     }
+    if rest.contains("/*") {
+        let found: Vec<_> = items.into_iter().filter_map(|item| each(item, rest)).flatten().take(MAX_ITEMS + 1).collect();
+        return Some(found).filter(|found| found.len() <= MAX_ITEMS);
+    }
     let inner = PointerSet::new([rest.to_owned()]);
     let value = |item: &[u8]| inner.find(item).ok().and_then(|values| inner.value(rest, &values).map(str::to_owned));
     Some(items.into_iter().filter_map(value).collect())
@@ -280,6 +284,7 @@ mod tests {
         assert_eq!(each(document, "/a/*/id").unwrap(), ["x", "2"]);
         assert_eq!(each(document, "/b/*").unwrap(), ["1", "2"]);
         assert_eq!(each(document, "/c/*/id"), None);
+        assert_eq!(each(br#"{"a":[{"b":[{"id":1},{"id":2}]},{"c":0},{"b":[{"id":3}]}]}"#, "/a/*/b/*/id").unwrap(), ["1", "2", "3"]);
         assert_eq!(each(br#"[{"id":"y"}]"#, "/*/id").unwrap(), ["y"]);
         assert_eq!(each(format!("[{}1]", "1,".repeat(MAX_ITEMS)).as_bytes(), "/*"), None);
     }

@@ -23,7 +23,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
+use subtle::ConstantTimeEq as _;
 
 pub use key::KeyError;
 pub use published::{PublishedKey, Wanted};
@@ -131,6 +132,25 @@ impl Verifier {
         let reads_body_first = identify::reads_body_first(provider);
         let content = Content::new(provider, None, &provider.event_id);
         Ok(Self { source: source.into(), schemes, content, pointers, reads_body_first, setup })
+    }
+
+    /// The same with this secret alone, as a sender tells it in a handshake.
+    ///
+    /// # Errors
+    /// [`KeyError`] when it does not have the form that the row says.
+    pub fn with_secret(&self, secret: SecretString) -> Result<Self, KeyError> {
+        Self::new(Arc::clone(&self.source), Setup { secrets: vec![secret], ..self.setup.clone() })
+    }
+
+    /// Whether this is one of the source's secrets.
+    pub fn has_secret(&self, secret: &SecretString) -> bool {
+        let is_same = |own: &SecretString| bool::from(own.expose_secret().as_bytes().ct_eq(secret.expose_secret().as_bytes()));
+        self.setup.secrets.iter().map(is_same).fold(false, |any, one| any | one)
+    }
+
+    /// Whether the source has no secret yet, and takes the one that its sender tells.
+    pub fn awaits_secret(&self) -> bool {
+        self.setup.verify && self.setup.secrets.is_empty() && self.provider().learns()
     }
 
     /// The sender's row.

@@ -157,6 +157,7 @@ impl Keys<'_> {
 
     fn names(&self) -> String {
         match (self.scheme.keys.len(), &self.published) {
+            (0, _) if self.scheme.signature.published.is_none() => "a secret of this source, which has none yet".to_owned(),
             (0, _) => "the key that its sender publishes".to_owned(),
             (1, None) => "the secret of this source".to_owned(),
             (many, None) => format!("any of the {many} secrets of this source"),

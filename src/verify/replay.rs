@@ -62,7 +62,8 @@ fn follow_from_the_body(provider: &Provider, ids: &[Template]) -> bool {
 fn places(signature: &Signature, ids: &[Template]) -> Vec<Locator> {
     let ids: Vec<_> = ids.iter().flat_map(Template::locators).collect();
     let is_time = |place: &Locator| *place == Locator::Timestamp || signature.timestamp.as_ref().is_some_and(|rule| rule.from == *place);
-    let is_beside = |place: &Locator| matches!(place, Locator::Secret | Locator::SignatureItem(_) | Locator::Param(_));
+    let is_beside =
+        |place: &Locator| matches!(place, Locator::Secret | Locator::SignatureItem(_) | Locator::Param(_) | Locator::ListedHeaders(_));
     let is_id = |place: &Locator| matches!(place, Locator::Header(_) | Locator::Query(_) | Locator::Claim(_)) && ids.contains(&place);
     let signed = signature.signed.locators().into_iter();
     signed.filter(|place| !is_time(place) && !is_beside(place) && !is_id(place)).cloned().collect()

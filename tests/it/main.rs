@@ -13,6 +13,7 @@ mod durability;
 mod fixtures;
 mod forward;
 mod guarantees;
+mod handshakes;
 mod limits;
 mod lists;
 mod metrics;

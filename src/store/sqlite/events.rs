@@ -95,6 +95,9 @@ pub(super) fn one(conn: &Connection, wanted: &EventKey) -> rusqlite::Result<Opti
     let headers =
         conn.prepare_cached("SELECT headers FROM payload WHERE seq = ?1")?.query_row([seq], |row| row.get::<_, Vec<u8>>(0)).optional()?;
     found.headers = headers.map(Headers::from_encoded).transpose().map_err(|_| unknown(0, "an encoding of headers"))?;
+    let items = conn.prepare_cached("SELECT ids FROM item WHERE seq = ?1")?.query_row([seq], |row| row.get::<_, String>(0)).optional()?;
+    let items = items.map(|ids| serde_json::from_str(&ids)).transpose().map_err(|_| unknown(0, "a list of IDs"))?;
+    found.item_ids = items.unwrap_or_default();
     Ok(Some(found))
 }
 
@@ -139,6 +142,7 @@ fn row(row: &Row<'_>) -> rusqlite::Result<EventRow> {
         same_content_as: row.get(12)?,
         body_differs: row.get(13)?,
         headers: None,
+        item_ids: Vec::new(),
     })
 }
 

@@ -12,6 +12,7 @@ mod fault;
 mod finish;
 mod identity;
 mod keys;
+mod learned;
 mod names;
 mod neighbours;
 mod open;

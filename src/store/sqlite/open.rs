@@ -11,8 +11,12 @@ use super::fault::describe;
 /// "Once", in the file's header: tells our databases from those of other programs.
 const APPLICATION_ID: i64 = 0x4f6e_6365;
 /// The schema, a step for each version; steps are only ever added.
-const MIGRATIONS: &[&str] =
-    &[include_str!("migrations/0001.sql"), include_str!("migrations/0002.sql"), include_str!("migrations/0003.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("migrations/0001.sql"),
+    include_str!("migrations/0002.sql"),
+    include_str!("migrations/0003.sql"),
+    include_str!("migrations/0004.sql"),
+];
 /// More statements than any connection uses.
 const STATEMENTS: usize = 128;
 

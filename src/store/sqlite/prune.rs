@@ -126,6 +126,7 @@ impl Erase {
     fn erase(&self, unit: &mut Unit<'_>, seq: i64, pruned: &mut Pruned, types: &mut BTreeSet<i64>) -> Result<usize, Fault> {
         let payloads = unit.execute("DELETE FROM payload WHERE seq = ?1", [seq])?;
         pruned.payloads += payloads as u64;
+        unit.execute("DELETE FROM item WHERE seq = ?1", [seq])?;
         let mut rows = payloads + unit.execute(DELETE_ATTEMPTS, [seq])?;
         if self.extent == Extent::Whole {
             let identity = erase_identity(unit, seq, types)?;

@@ -109,6 +109,10 @@ impl Record {
         let source = unit.intern(Role::Source, &key.source)?;
         self.insert_event(unit, seq, source, content)?;
         unit.execute("INSERT INTO payload (seq, headers, body) VALUES (?1, ?2, ?3)", (seq, headers.encoded(), &body[..]))?;
+        if !self.parts.item_ids.is_empty() {
+            let ids = serde_json::Value::from(&self.parts.item_ids[..]).to_string();
+            unit.execute("INSERT INTO item (seq, ids) VALUES (?1, ?2)", (seq, ids))?;
+        }
         for destination in &self.destinations {
             let id = unit.take_delivery(self.due.as_millis())?;
             let destination = unit.intern(Role::Destination, destination)?;

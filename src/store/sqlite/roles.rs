@@ -5,11 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use secrecy::SecretString;
 
 use super::SqliteStore;
 use super::claim::{ClaimDue, Release};
 use super::finish::Finish;
 use super::identity::log_of;
+use super::learned::{self, Forget, Learn};
 use super::owner::Recover;
 use super::probe::Probe;
 use super::prune::{self, Erase, Extent};
@@ -60,6 +62,18 @@ impl Inbox for SqliteStore {
 
     async fn refuse_again(&self, id: i64, rejection: Rejection) -> Result<(), StoreError> {
         self.write(RefuseAgain { id, rejection }).await
+    }
+
+    async fn learn(&self, source: Arc<str>, secret: SecretString, at: Timestamp) -> Result<SecretString, StoreError> {
+        self.write(Learn { source, secret, at }).await
+    }
+
+    async fn learned(&self, source: Arc<str>) -> Result<Option<SecretString>, StoreError> {
+        self.0.readers.ask(move |conn| learned::of(conn, &source)).await
+    }
+
+    async fn forget(&self, source: Arc<str>) -> Result<bool, StoreError> {
+        self.write(Forget(source)).await
     }
 
     async fn ready(&self) -> Result<(), StoreError> {

@@ -1,0 +1,168 @@
+//! Handshakes that do something: a secret that the sender makes up is kept, once; what a sender publishes is fetched; what
+//! it wants visited is visited.
+
+use std::sync::Arc;
+use std::sync::Mutex;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use onceward::domain::{Routes, Silent, SystemClock};
+use onceward::fixture::{self, Fixture};
+use onceward::ingest::{Answer, Fetch, Ingest, Parts, Source};
+use onceward::provider::Table;
+use onceward::store::sqlite::{Options, SqliteStore};
+use onceward::verify::{Setup, Verifier};
+
+use crate::support::command::onceward;
+use crate::support::signed::hmac_hex;
+use crate::support::{Request, TestApp};
+
+const ASANA: &str = "[sources.asana]\nprovider = \"asana\"\n";
+
+fn handshake(secret: &str) -> Request {
+    Request::post("/hooks/asana", "{}").header("x-hook-secret", secret)
+}
+
+fn event(secret: &str, number: u32) -> Request {
+    let body = format!("{{\"events\":[{{\"action\":\"changed\",\"n\":{number},\"resource\":{{\"resource_type\":\"task\"}}}}]}}");
+    let signature = hmac_hex(secret, &[body.as_bytes()]);
+    Request::post("/hooks/asana", body).header("x-hook-signature", signature)
+}
+
+#[tokio::test]
+async fn the_first_handshake_brings_the_secret_and_no_other_does() {
+    let app = TestApp::start(ASANA).await;
+    assert_eq!(app.send(event("guessed", 0)).await.problem(), "signature-mismatch");
+    let answer = app.send(handshake("told")).await;
+    assert_eq!((answer.status, answer.header("x-hook-secret")), (200, "told"));
+    assert_eq!(app.send(handshake("told")).await.status, 200, "a sender that got no answer begins anew");
+    let other = app.send(handshake("forged")).await;
+    assert_eq!((other.problem().as_str(), other.header("x-hook-secret")), ("signature-mismatch", ""));
+    assert_eq!(app.send(event("told", 1)).await.header("onceward-status"), "accepted");
+    assert_eq!(app.send(event("forged", 2)).await.problem(), "signature-mismatch");
+    let heartbeat = Request::post("/hooks/asana", "{\"events\":[]}").header("x-hook-signature", hmac_hex("told", &[b"{\"events\":[]}"]));
+    let answer = app.send(heartbeat).await;
+    assert_eq!((answer.status, answer.header("onceward-status")), (200, ""), "a heartbeat is no event");
+
+    let app = TestApp::start_in(app.stop().await, ASANA).await;
+    assert_eq!(app.send(event("told", 1)).await.header("onceward-status"), "duplicate", "kept over a restart");
+    assert_eq!(app.send(handshake("forged")).await.problem(), "signature-mismatch");
+    assert_eq!(app.rows("/api/v1/events").await.len(), 1);
+
+    let folder = app.stop().await;
+    let learned = async |arguments: &[&str]| {
+        let ran = onceward(folder.path(), &[&["learned", "--database", "sqlite:test.db"], arguments].concat()).await;
+        (ran.code, ran.stdout)
+    };
+    assert_eq!(learned(&["asana"]).await, (Some(0), "told\n".to_owned()));
+    assert_eq!(learned(&["other"]).await.0, Some(1));
+    assert_eq!(learned(&["asana", "--forget"]).await.0, Some(0));
+    assert_eq!(learned(&["asana"]).await.0, Some(1));
+    let app = TestApp::start_in(folder, ASANA).await;
+    assert_eq!(app.send(handshake("renewed")).await.status, 200);
+    assert_eq!(app.send(event("told", 3)).await.problem(), "signature-mismatch");
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn of_many_handshakes_at_once_one_is_believed() {
+    let app = TestApp::start(ASANA).await;
+    let secrets: Vec<String> = (0..20).map(|at| format!("secret-{at}")).collect();
+    let answers = futures_util::future::join_all(secrets.iter().map(|secret| app.send(handshake(secret)))).await;
+    let believed: Vec<_> = secrets.iter().zip(&answers).filter(|(_, answer)| answer.status == 200).map(|(secret, _)| secret).collect();
+    assert_eq!(believed.len(), 1);
+    for (at, secret) in secrets.iter().enumerate() {
+        let status = app.send(event(secret, at as u32)).await.status;
+        assert_eq!(status == 200, secret == believed[0], "{secret}");
+    }
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_configured_secret_is_not_replaced_by_a_handshake() {
+    let app = TestApp::start(&format!("{ASANA}secret = \"configured\"\n")).await;
+    assert_eq!(app.send(handshake("forged")).await.problem(), "signature-mismatch");
+    assert_eq!(app.send(handshake("configured")).await.status, 200);
+    assert_eq!(app.send(event("configured", 1)).await.status, 200);
+    app.stop().await;
+}
+
+/// A sender's host: gives what it has, and notes what it was asked for.
+struct Host {
+    content: Result<Bytes, String>,
+    asked: Mutex<Vec<String>>,
+}
+
+#[async_trait]
+impl Fetch for Host {
+    async fn fetch(&self, url: &str, _: &[String]) -> Result<Bytes, String> {
+        self.asked.lock().unwrap().push(url.to_owned());
+        self.content.clone()
+    }
+}
+
+/// A source of Amazon SNS whose certificates come from this host.
+struct Sns {
+    ingest: Ingest,
+    host: Arc<Host>,
+    _folder: tempfile::TempDir,
+}
+
+impl Sns {
+    fn new(content: Result<Bytes, String>) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(&folder.path().join("test.db"), &Options::default(), Arc::new(Silent)).unwrap();
+        let host = Arc::new(Host { content, asked: Mutex::new(Vec::new()) });
+        let parts = Parts {
+            inbox: Arc::new(store),
+            routes: Routes::new(Vec::new()),
+            wake: Arc::new(Silent),
+            observer: Arc::new(Silent),
+            clock: Arc::new(SystemClock),
+            fetch: Arc::clone(&host) as _,
+        };
+        let setup = Setup::new(Table::builtin().get("aws-sns").unwrap().clone(), Vec::new());
+        let source = Source::new("sns".into(), Verifier::new("sns", setup).unwrap(), 1 << 20, None);
+        Self { ingest: Ingest::new(vec![source], parts), host, _folder: folder }
+    }
+
+    async fn receive(&self, fixture: &Fixture) -> Answer {
+        self.ingest.receive(self.ingest.source("sns").unwrap(), fixture.request.clone()).await
+    }
+
+    fn asked(&self) -> Vec<String> {
+        self.host.asked.lock().unwrap().clone()
+    }
+}
+
+fn sns(case: &str) -> Fixture {
+    fixture::load_file(format!("{}/fixtures/aws-sns/{case}.http", env!("CARGO_MANIFEST_DIR")).as_ref()).unwrap()
+}
+
+#[tokio::test]
+async fn a_published_certificate_is_fetched_once_and_a_subscription_is_confirmed() {
+    let (event, confirmation) = (sns("notification-v2"), sns("subscription-confirmation"));
+    let sender = Sns::new(Ok(event.certificate.clone().unwrap().into()));
+    assert!(matches!(sender.receive(&event).await, Answer::Event { .. }));
+    assert!(matches!(sender.receive(&event).await, Answer::Event { .. }));
+    assert!(matches!(sender.receive(&sns("tampered")).await, Answer::Refused { .. }));
+    assert_eq!(sender.asked().len(), 1, "{:?}", sender.asked());
+    assert!(matches!(sender.receive(&confirmation).await, Answer::Handshake(reply) if reply.status == 200));
+    assert!(sender.asked().last().unwrap().contains("Action=ConfirmSubscription"), "{:?}", sender.asked());
+}
+
+#[tokio::test]
+async fn a_request_whose_certificate_cannot_be_had_is_to_come_again() {
+    let sender = Sns::new(Err("no route".into()));
+    let Answer::Refused { code, retry_after } = sender.receive(&sns("notification-v2")).await else { panic!("it cannot be judged") };
+    assert!(code.status() == 503 && retry_after.is_some());
+}
+
+#[tokio::test]
+async fn no_host_but_the_senders_is_asked() {
+    let sender = Sns::new(Ok(sns("notification-v2").certificate.unwrap().into()));
+    for case in ["certificate-evil-host", "certificate-http", "certificate-host-in-userinfo", "certificate-port"] {
+        assert!(matches!(sender.receive(&sns(case)).await, Answer::Refused { code, .. } if code.status() == 401), "{case}");
+    }
+    assert!(sender.asked().is_empty(), "{:?}", sender.asked());
+}
