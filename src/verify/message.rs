@@ -160,3 +160,109 @@ fn algorithm_name(algorithm: Algorithm) -> &'static str {
         other => other.as_str(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Judgement, Setup, Verifier};
+    use super::*;
+    use crate::domain::{HeaderBuilder, RawRequest, Timestamp};
+    use crate::provider::Table;
+
+    const BODY: &str = "{\"hello\": \"world\"}";
+    /// The request of RFC 9421, appendix B.2.
+    const FIELDS: &[(&str, &str)] = &[
+        ("host", "example.com"),
+        ("date", "Tue, 20 Apr 2021 02:07:55 GMT"),
+        ("content-type", "application/json"),
+        ("content-digest", "sha-512=:WZDPaVn/7XgHaAy8pmojAkGWoRx2UFChF41A2svX+TaPm+AbwAgBWnrIiYllu7BNNyealdVLvRwEmTHWXvJwew==:"),
+        ("content-length", "18"),
+    ];
+    const ED25519: &str = "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEAJrQLj5P/89iXES9+vFgrIy29clF9CC/oPPsw3c5D0bs=\n-----END PUBLIC KEY-----";
+    const SHARED: &str = "uzvJfB4u3N0Jy4T7NZ75MDVcr8zSTInedJtkgcu46YW4XByzNJjxBdtjUkdJPBtbmHhIDi6pcl8jsasjlTMtDQ==";
+    const B26: [(&str, &str); 2] = [
+        (
+            "signature-input",
+            "sig-b26=(\"date\" \"@method\" \"@path\" \"@authority\" \"content-type\" \"content-length\");created=1618884473;keyid=\"test-key-ed25519\"",
+        ),
+        ("signature", "sig-b26=:wqcAqbmYJ2ji2glfAMaRy4gruYYnx2nEFN2HN6jrnDnQCK1u02Gb04v9EDgwUPiu4A0w6vuQv5lIp5WPpBKRCw==:"),
+    ];
+    const B25: [(&str, &str); 2] = [
+        ("signature-input", "sig-b25=(\"date\" \"@authority\" \"content-type\");created=1618884473;keyid=\"test-shared-secret\""),
+        ("signature", "sig-b25=:pxcQw6G3AjtMBQjwo8XzkZf/bws5LelbaMk5rGIGtE8=:"),
+    ];
+
+    fn verifier(algorithm: &str, form: &str, components: &str, secret: &str) -> Verifier {
+        let row = format!(
+            "[a]\nsignature = {{ header = \"Signature\", algorithm = \"{algorithm}\", components = {components} }}\n\
+             secret = {{ key = \"{form}\" }}\ntimestamp = {{ from = \"signature:created\" }}"
+        );
+        let setup = Setup::new(Table::parse(&row).unwrap().get("a").unwrap().clone(), vec![secret.to_owned().into()]);
+        Verifier::new("a", Setup { url: Some("https://example.com/foo".into()), ..setup }).unwrap()
+    }
+
+    fn judge(verifier: &Verifier, fields: &[(&str, &str)], body: &str) -> Result<(), Code> {
+        let mut headers = HeaderBuilder::default();
+        fields.iter().for_each(|(name, value)| drop(headers.push(name, value.as_bytes())));
+        let now = Timestamp::from_secs(1_618_884_475);
+        let (method, path, query, body) = ("POST".into(), "/hooks/a".into(), "param=Value&Pet=dog".into(), body.as_bytes().to_vec().into());
+        let request = RawRequest { method, path, subpath: String::new(), query, headers: headers.build(), body, received_at: now };
+        match verifier.judge(&request, now) {
+            Ok(Judgement::Event(_)) => Ok(()),
+            Ok(Judgement::Handshake(_)) => panic!("no handshake"),
+            Err(rejection) => Err(rejection.code),
+        }
+    }
+
+    /// The fields of the request with these two, some changed.
+    fn with<'a>(signed: [(&'a str, &'a str); 2], changed: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
+        let value = |name: &str, value: &'a str| changed.iter().find(|(other, _)| *other == name).map_or(value, |(_, value)| value);
+        FIELDS.iter().chain(&signed).map(|(name, text)| (*name, value(name, text))).collect()
+    }
+
+    #[test]
+    fn the_examples_of_the_rfc_hold_and_what_they_cover_cannot_be_changed() {
+        let ed25519 = verifier("ed25519", "public", "[\"@method\"]", ED25519);
+        assert_eq!(judge(&ed25519, &with(B26, &[]), BODY), Ok(()));
+        assert_eq!(judge(&ed25519, &with(B26, &[("content-type", "text/json")]), BODY), Err(Code::SignatureMismatch));
+        assert_eq!(judge(&ed25519, &with(B26, &[("content-digest", "sha-512=:AA==:")]), BODY), Ok(()), "it does not cover it");
+        let hmac = verifier("hmac-sha256", "base64", "[\"date\"]", SHARED);
+        assert_eq!(judge(&hmac, &with(B25, &[]), BODY), Ok(()));
+        assert_eq!(judge(&hmac, &with(B25, &[("date", "Tue, 20 Apr 2021 02:07:56 GMT")]), BODY), Err(Code::SignatureMismatch));
+        assert_eq!(judge(&hmac, &with(B26, &[]), BODY), Err(Code::SignatureMismatch));
+    }
+
+    #[test]
+    fn what_must_be_covered_must_be_covered_and_be_right() {
+        let hmac = verifier("hmac-sha256", "base64", "[\"content-digest\"]", SHARED);
+        assert_eq!(judge(&hmac, &with(B25, &[]), BODY), Err(Code::SignatureMismatch));
+        let signed = |params: &str| {
+            let input = format!("(\"content-digest\"){params}");
+            let base = format!("\"content-digest\": {}\n\"@signature-params\": {input}", FIELDS[3].1);
+            let key = crate::provider::KeyForm::Base64.key(SHARED).unwrap();
+            let mut mac = <hmac::Hmac<Sha256> as hmac::KeyInit>::new_from_slice(&key).unwrap();
+            hmac::Mac::update(&mut mac, base.as_bytes());
+            let tag = hmac::Mac::finalize(mac).into_bytes();
+            (format!("a={input}"), format!("a=:{}:", base64::Engine::encode(&base64::engine::general_purpose::STANDARD, tag)))
+        };
+        let outcome = |params: &str, body: &str| {
+            let (input, signature) = signed(params);
+            judge(&hmac, &with([("signature-input", &input), ("signature", &signature)], &[]), body)
+        };
+        assert_eq!(outcome(";created=1618884473", BODY), Ok(()));
+        assert_eq!(outcome(";created=1618884473;alg=\"hmac-sha256\";expires=1618884476", BODY), Ok(()));
+        assert_eq!(outcome(";created=1618884473", "{\"hello\": \"worlds\"}"), Err(Code::SignatureMismatch));
+        assert_eq!(outcome(";created=1618884473;expires=1618884475", BODY), Err(Code::TimestampStale));
+        assert_eq!(outcome(";created=1618884473;alg=\"ed25519\"", BODY), Err(Code::SignatureMalformed));
+        assert_eq!(outcome(";created=1618880000", BODY), Err(Code::TimestampStale));
+        assert_eq!(outcome("", BODY), Err(Code::TimestampMissing));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_fields_are_read_or_explained(input in "[a-z0-9=();\"@, :?*.-]{0,80}", signature in "[a-zA-Z0-9=:, ]{0,80}") {
+            let hmac = verifier("hmac-sha256", "base64", "[\"date\"]", SHARED);
+            let fields = with([("signature-input", &input), ("signature", &signature)], &[]);
+            proptest::prop_assert!(judge(&hmac, &fields, BODY).is_err());
+        }
+    }
+}

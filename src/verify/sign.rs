@@ -38,7 +38,9 @@ impl Verifier {
         let can_sign = |algorithm: Algorithm| !matches!(algorithm, Algorithm::None | Algorithm::Jwt) && !algorithm.is_public();
         let in_body = |place: &Place| matches!(place, Place::Json(_) | Place::Form(_));
         let scheme = used.or(self.schemes.first());
-        let scheme = scheme.filter(|scheme| can_sign(scheme.signature.algorithm) && !in_body(&scheme.signature.place));
+        // What an HTTP Message Signature covers is its sender's choice.
+        let is_ours = |signature: &Signature| can_sign(signature.algorithm) && !in_body(&signature.place) && signature.components.is_none();
+        let scheme = scheme.filter(|scheme| is_ours(&scheme.signature));
         let scheme = scheme.ok_or_else(|| SignError::NothingToSign(self.provider().name.to_string()))?;
         let key = scheme.keys.get(scheme.signature.secret.map_or(0, |position| position.saturating_sub(1)));
         let key = key.ok_or_else(|| SignError::NothingToSign(self.provider().name.to_string()))?;
