@@ -202,7 +202,9 @@ mod tests {
 
     fn judge(verifier: &Verifier, fields: &[(&str, &str)], body: &str) -> Result<(), Code> {
         let mut headers = HeaderBuilder::default();
-        fields.iter().for_each(|(name, value)| drop(headers.push(name, value.as_bytes())));
+        for (name, value) in fields {
+            headers.push(name, value.as_bytes());
+        }
         let now = Timestamp::from_secs(1_618_884_475);
         let (method, path, query, body) = ("POST".into(), "/hooks/a".into(), "param=Value&Pet=dog".into(), body.as_bytes().to_vec().into());
         let request = RawRequest { method, path, subpath: String::new(), query, headers: headers.build(), body, received_at: now };
