@@ -2,6 +2,7 @@
 //! from its row. Rows are read once, into [`Provider`]; built-in and users' own rows have one format.
 
 mod compile;
+mod coverage;
 mod locator;
 mod model;
 mod row;
@@ -10,6 +11,7 @@ mod table;
 mod template;
 
 pub use compile::RowError;
+pub use coverage::Coverage;
 pub use locator::{Locator, LocatorError};
 pub use model::{
     Algorithm, Encoding, Handshake, Items, JwtRule, KeyForm, Naming, Place, Provider, Signature, TimestampRule, TimestampUnit, Want,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::coverage::Coverage;
 use super::locator::Locator;
 use super::row::Row;
 use super::template::Template;
@@ -218,6 +219,8 @@ pub struct Provider {
     pub signatures: Vec<Signature>,
     /// Whether any of them that holds is enough, rather than the first that is there.
     pub any_signature: bool,
+    /// How much of the body is covered, where the row declares it.
+    pub covers: Option<Coverage>,
     /// How the secret becomes a key.
     pub key_form: KeyForm,
     /// Where the event's ID is, in order of preference; never empty.

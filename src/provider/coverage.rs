@@ -1,0 +1,141 @@
+//! What a row's signatures say of the body: all of it, some fields of it, or nothing.
+
+use super::locator::Locator;
+use super::model::{Algorithm, Provider, Signature};
+
+/// How much of the body a signature covers, the least first.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Coverage {
+    /// Nothing of it: whoever has one request can put another body under its signature.
+    Nothing,
+    /// Only what stands at these places, in the words of the row; none where the row does not name them.
+    Fields(Vec<String>),
+    /// All of it.
+    Body,
+}
+
+impl Coverage {
+    /// What a row declares by this name.
+    pub(super) fn parse(name: &str) -> Option<Self> {
+        let known = [Self::Body, Self::Fields(Vec::new()), Self::Nothing];
+        known.into_iter().find(|coverage| coverage.as_str() == name)
+    }
+
+    /// Its name in rows: `body`, `fields` or `nothing`.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Body => "body",
+            Self::Fields(_) => "fields",
+            Self::Nothing => "nothing",
+        }
+    }
+
+    /// What follows from one way to sign.
+    fn of(signature: &Signature) -> Self {
+        let signed = match (signature.algorithm, &signature.jwt) {
+            (Algorithm::None | Algorithm::Token | Algorithm::Basic, _) => return Self::Nothing,
+            (_, Some(rule)) if rule.detached => return Self::Body,
+            (_, Some(rule)) => rule.claims.iter().flat_map(|(_, templates)| templates).flat_map(|template| template.locators()).collect(),
+            (_, None) => signature.signed.locators(),
+        };
+        let fields: Vec<_> = signed.iter().filter_map(|place| field(place)).collect();
+        match () {
+            () if signed.iter().any(|place| is_whole(place)) => Self::Body,
+            () if fields.is_empty() => Self::Nothing,
+            () => Self::Fields(fields),
+        }
+    }
+}
+
+/// Whether this is all that the body says. A document counts as such: where it is a field of a form, no other may stand
+/// beside it.
+fn is_whole(place: &Locator) -> bool {
+    matches!(
+        place,
+        Locator::Body
+            | Locator::Document
+            | Locator::FormSorted
+            | Locator::BodyDigest
+            | Locator::BodySha256
+            | Locator::BodySha256Base64
+            | Locator::BodySha256Base64Url
+    )
+}
+
+fn field(place: &Locator) -> Option<String> {
+    match place {
+        Locator::Json(pointer) => Some(format!("json:{pointer}")),
+        Locator::Form(name) => Some(format!("form:{name}")),
+        _ => None,
+    }
+}
+
+impl Provider {
+    /// How much of the body is covered by the signature: what the row declares, else what follows from its signed content.
+    /// Of several ways to sign the weakest counts, because whoever sends chooses.
+    pub fn coverage(&self) -> Coverage {
+        let mut derived: Vec<_> = self.signatures.iter().map(Coverage::of).collect();
+        derived.sort();
+        let fields: Vec<_> =
+            derived.iter().flat_map(|coverage| if let Coverage::Fields(names) = coverage { &names[..] } else { &[] }).collect();
+        let weakest = self.covers.as_ref().or(derived.first());
+        match weakest.unwrap_or(&Coverage::Nothing) {
+            Coverage::Fields(_) => Coverage::Fields(fields.into_iter().cloned().collect()),
+            other => other.clone(),
+        }
+    }
+
+    /// Whether nobody can change an event's ID under a signature that holds: where the row says so, and where the ID is the
+    /// digest of a body that is covered.
+    pub fn event_id_covered(&self) -> bool {
+        let is_digest = |template: &super::Template| template.locators() == [&Locator::BodyDigest];
+        self.row.event_id_signed || (self.coverage() == Coverage::Body && self.event_id.iter().all(is_digest))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::provider::Table;
+
+    fn coverage(row: &str) -> Coverage {
+        Table::parse(&format!("[a]\n{row}")).unwrap().get("a").unwrap().coverage()
+    }
+
+    #[test]
+    fn coverage_follows_from_the_signed_content() {
+        let cases = [
+            ("signature = { header = \"X\" }", "body"),
+            ("signature = { header = \"X\" }\nsigned = \"{url}{form_sorted}\"", "body"),
+            ("signature = { header = \"X\" }\nsigned = \"{header:x-id}\"", "nothing"),
+            ("signature = { header = \"X\", algorithm = \"token\" }", "nothing"),
+            ("signature = [{ header = \"X\" }, { header = \"Y\", algorithm = \"token\" }]", "nothing"),
+            ("signature = { from = \"form:s\" }\nsigned = \"{form:t}{form:u}\"", "fields"),
+            (
+                "signature = { header = \"X\", algorithm = \"jwt\", jwt = { algorithms = [\"HS256\"], claims = { b = [\"{body_sha256}\"] } } }",
+                "body",
+            ),
+            (
+                "signature = { header = \"X\", algorithm = \"jwt\", jwt = { algorithms = [\"HS256\"], claims = { iss = [\"a\"] } } }",
+                "nothing",
+            ),
+            ("signature = { header = \"X\", algorithm = \"jwt\", jwt = { algorithms = [\"RS256\"], detached = true } }", "body"),
+            ("signature = { header = \"X\" }\ncovers = \"nothing\"", "nothing"),
+        ];
+        for (row, expected) in cases {
+            assert_eq!(coverage(row).as_str(), expected, "{row}");
+        }
+        assert_eq!(coverage(cases[5].0), Coverage::Fields(vec!["form:t".into(), "form:u".into()]));
+    }
+
+    #[test]
+    fn the_built_in_rows_that_do_not_cover_the_body_are_known() {
+        let table = Table::builtin();
+        let of = |name: &str| table.get(name).unwrap().coverage();
+        assert_eq!(of("stripe"), Coverage::Body);
+        assert_eq!(of("gcp-pubsub"), Coverage::Nothing);
+        assert_eq!(of("mailgun").as_str(), "fields");
+        assert!(table.get("stripe").unwrap().event_id_covered() && table.get("webflow").unwrap().event_id_covered());
+        assert!(!table.get("github").unwrap().event_id_covered() && !table.get("telegram").unwrap().event_id_covered());
+    }
+}
