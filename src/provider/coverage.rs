@@ -2,6 +2,7 @@
 
 use super::locator::Locator;
 use super::model::{Algorithm, Provider, Signature};
+use super::template::Template;
 
 /// How much of the body a signature covers, the least first.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -32,34 +33,40 @@ impl Coverage {
 
     /// What follows from one way to sign.
     fn of(signature: &Signature) -> Self {
-        let signed = match (signature.algorithm, &signature.jwt) {
-            (Algorithm::None | Algorithm::Token | Algorithm::Basic, _) => return Self::Nothing,
-            (_, Some(rule)) if rule.detached => return Self::Body,
-            (_, Some(rule)) => rule.claims.iter().flat_map(|(_, templates)| templates).flat_map(|template| template.locators()).collect(),
-            (_, None) => signature.signed.locators(),
-        };
+        let signed = signed(signature);
         let fields: Vec<_> = signed.iter().filter_map(|place| field(place)).collect();
         match () {
-            () if signed.iter().any(|place| is_whole(place)) => Self::Body,
+            () if is_detached(signature) || signed.iter().any(|place| is_whole(place)) => Self::Body,
             () if fields.is_empty() => Self::Nothing,
             () => Self::Fields(fields),
         }
     }
 }
 
+/// Every place that goes into the proof.
+fn signed(signature: &Signature) -> Vec<&Locator> {
+    match (signature.algorithm, &signature.jwt) {
+        (Algorithm::None | Algorithm::Token | Algorithm::Basic, _) => Vec::new(),
+        (_, Some(rule)) => rule.claims.iter().flat_map(|(_, templates)| templates).flat_map(Template::locators).collect(),
+        (_, None) => signature.signed.locators(),
+    }
+}
+
+/// Whether the body is the content of a token that leaves it out.
+fn is_detached(signature: &Signature) -> bool {
+    signature.jwt.as_ref().is_some_and(|rule| rule.detached)
+}
+
 /// Whether this is all that the body says. A document counts as such: where it is a field of a form, no other may stand
 /// beside it.
 fn is_whole(place: &Locator) -> bool {
-    matches!(
-        place,
-        Locator::Body
-            | Locator::Document
-            | Locator::FormSorted
-            | Locator::BodyDigest
-            | Locator::BodySha256
-            | Locator::BodySha256Base64
-            | Locator::BodySha256Base64Url
-    )
+    is_raw(place) || matches!(place, Locator::Document | Locator::FormSorted)
+}
+
+/// Whether this is the body to the byte: what a form says can be written in several ways.
+fn is_raw(place: &Locator) -> bool {
+    use Locator::{Body, BodyDigest, BodySha256, BodySha256Base64, BodySha256Base64Url};
+    matches!(place, Body | BodyDigest | BodySha256 | BodySha256Base64 | BodySha256Base64Url)
 }
 
 fn field(place: &Locator) -> Option<String> {
@@ -88,8 +95,10 @@ impl Provider {
     /// Whether nobody can change an event's ID under a signature that holds: where the row says so, and where the ID is the
     /// digest of a body that is covered.
     pub fn event_id_covered(&self) -> bool {
-        let is_digest = |template: &super::Template| template.locators() == [&Locator::BodyDigest];
-        self.row.event_id_signed || (self.coverage() == Coverage::Body && self.event_id.iter().all(is_digest))
+        let is_digest = |template: &Template| template.locators() == [&Locator::BodyDigest];
+        let to_the_byte = |signature: &Signature| is_detached(signature) || signed(signature).into_iter().any(is_raw);
+        let by_digest = self.event_id.iter().all(is_digest) && self.signatures.iter().all(to_the_byte);
+        self.row.event_id_signed || (by_digest && self.coverage() == Coverage::Body)
     }
 }
 

@@ -16,6 +16,7 @@ mod guarantees;
 mod limits;
 mod lists;
 mod metrics;
+mod mutation;
 mod receive;
 mod recovery;
 mod shutdown;
