@@ -81,15 +81,21 @@ impl Provider {
     /// How much of the body is covered by the signature: what the row declares, else what follows from its signed content.
     /// Of several ways to sign the weakest counts, because whoever sends chooses.
     pub fn coverage(&self) -> Coverage {
-        let mut derived: Vec<_> = self.signatures.iter().map(Coverage::of).collect();
-        derived.sort();
-        let fields: Vec<_> =
-            derived.iter().flat_map(|coverage| if let Coverage::Fields(names) = coverage { &names[..] } else { &[] }).collect();
-        let weakest = self.covers.as_ref().or(derived.first());
-        match weakest.unwrap_or(&Coverage::Nothing) {
-            Coverage::Fields(_) => Coverage::Fields(fields.into_iter().cloned().collect()),
-            other => other.clone(),
+        let derived: Vec<_> = self.signatures.iter().map(Coverage::of).collect();
+        let weakest = self.covers.as_ref().or(derived.iter().min()).cloned().unwrap_or(Coverage::Nothing);
+        let Coverage::Fields(_) = weakest else { return weakest };
+        let mut fields: Vec<String> = Vec::new();
+        for name in derived.into_iter().flat_map(|coverage| if let Coverage::Fields(names) = coverage { names } else { Vec::new() }) {
+            if !fields.contains(&name) {
+                fields.push(name);
+            }
         }
+        Coverage::Fields(fields)
+    }
+
+    /// Whether the sender signs the URL that it was given, so that the receiver must know it.
+    pub fn signs_url(&self) -> bool {
+        self.signatures.iter().flat_map(signed).any(|place| matches!(place, Locator::Url | Locator::UrlSha256))
     }
 
     /// Whether nobody can change an event's ID under a signature that holds: where the row says so, and where the ID is the

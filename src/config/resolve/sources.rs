@@ -12,7 +12,7 @@ use crate::config::error::suggestion;
 use crate::config::file::{self, PLANNED_PROVIDERS};
 use crate::config::places::join;
 use crate::config::report::{Keys, Report};
-use crate::provider::{Locator, Provider, Table};
+use crate::provider::{Provider, Table};
 
 /// The largest body, where neither file nor row says more.
 const MAX_BODY: usize = 10 * MIB;
@@ -151,8 +151,7 @@ fn url(name: &str, written: Option<&str>, provider: &Provider, context: &Context
     if let Some(public_url) = &context.public_url {
         return Some(format!("{public_url}/hooks/{name}"));
     }
-    let signs_url = provider.signatures.iter().any(|signature| signature.signed.locators().contains(&&Locator::Url));
-    if signs_url {
+    if provider.signs_url() {
         keys.missing("url", format!("is missing: {} signs the URL, so write it here as given there, or set public_url", provider.title()));
     }
     None
