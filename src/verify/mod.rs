@@ -4,6 +4,8 @@
 mod age;
 mod content;
 mod form;
+#[doc(hidden)]
+pub mod fuzzing;
 mod headers;
 mod identify;
 mod json;

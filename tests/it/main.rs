@@ -14,6 +14,7 @@ mod fixtures;
 mod forward;
 mod guarantees;
 mod limits;
+mod linear;
 mod lists;
 mod metrics;
 mod mutation;
