@@ -18,6 +18,8 @@ use crate::process::{Process, free_address};
 pub(crate) enum Competitor {
     /// HTTP alone: reads the body, answers 200.
     A,
+    /// A with the HMAC checked by hand: the least that a proof costs.
+    H,
     /// A with Onceward's verifier: what the proof alone costs.
     B,
     /// Naive: verifies, one synced transaction a request behind a mutex.
@@ -50,6 +52,7 @@ impl Competitor {
         match self {
             Self::A => "A bare",
             Self::B => "B verify",
+            Self::H => "H by hand",
             Self::D => "D naive",
             Self::Onceward => "Onceward",
         }
@@ -57,7 +60,7 @@ impl Competitor {
 
     /// Whether it keeps what it acknowledges.
     pub(crate) fn stores(self) -> bool {
-        !matches!(self, Self::A | Self::B)
+        !matches!(self, Self::A | Self::B | Self::H)
     }
 
     /// Starts the server on a new database, puts the load on it, kills it, and counts what it kept. Where Onceward
@@ -86,6 +89,7 @@ impl Competitor {
         let mut command = Command::new(std::env::current_exe()?);
         match self {
             Self::A => command.arg("serve-bare").arg(address.port().to_string()),
+            Self::H => command.arg("serve-by-hand").arg(address.port().to_string()),
             Self::B => command.arg("serve-verified").arg(address.port().to_string()),
             Self::D => command.arg("serve-naive").arg(address.port().to_string()).arg(database),
             Self::Onceward => return Ok(onceward::command(address, database, forward)?),

@@ -1,4 +1,5 @@
-//! Server B: A with Onceward's verifier in front of the answer. It stores nothing: what the proof adds to HTTP alone.
+//! Servers B and H: A with a proof before the answer, by Onceward's verifier and by hand. They store nothing: what the proof
+//! adds to HTTP alone, and the least that it can add.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,9 +9,10 @@ use onceward::domain::{Clock as _, HeaderBuilder, RawRequest, SystemClock};
 use onceward::provider::Table;
 use onceward::verify::{Judgement, Setup, Verifier};
 
-use crate::request::{PATH, SECRET};
+use crate::naive::signature_holds;
+use crate::request::{PATH, SECRET, unix_now};
 
-/// Serves on the port until the process ends.
+/// Serves B on the port until the process ends.
 ///
 /// # Errors
 /// When the port cannot be bound.
@@ -27,6 +29,30 @@ pub(crate) fn serve(port: u16) -> anyhow::Result<()> {
             .await
     })?;
     Ok(())
+}
+
+/// Serves H on the port until the process ends: the header taken apart, the HMAC compared, the time looked at, and no more.
+///
+/// # Errors
+/// When the port cannot be bound.
+pub(crate) fn serve_by_hand(port: u16) -> std::io::Result<()> {
+    actix_web::rt::System::new().block_on(async move {
+        HttpServer::new(|| App::new().default_service(web::to(answer_by_hand)))
+            .workers(1)
+            .keep_alive(Duration::from_secs(75))
+            .client_request_timeout(Duration::ZERO)
+            .bind(("127.0.0.1", port))?
+            .run()
+            .await
+    })
+}
+
+async fn answer_by_hand(request: HttpRequest, body: web::Bytes) -> HttpResponse {
+    let signature = request.headers().get("stripe-signature").and_then(|value| value.to_str().ok()).unwrap_or_default();
+    match request.path() != PATH || signature_holds(SECRET, signature, &body, unix_now()) {
+        true => HttpResponse::Ok().content_type("application/json").body(r#"{"status":"accepted"}"#),
+        false => HttpResponse::Unauthorized().finish(),
+    }
 }
 
 async fn answer(request: HttpRequest, body: web::Bytes, verifier: web::Data<Verifier>) -> HttpResponse {
