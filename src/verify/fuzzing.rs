@@ -19,7 +19,7 @@ pub fn signature_list(bytes: &[u8]) {
     for signature in shapes {
         for value in [Cow::Borrowed(text), Cow::Owned(format!("{}{text}", signature.prefix))] {
             let sets = wire::parse(&value, signature, &BTreeMap::new()).unwrap_or_default();
-            assert!(sets.len() <= 20 && sets.iter().all(|set| set.candidates.len() <= 20), "too many signatures");
+            assert!(sets.len() <= 5 && sets.iter().all(|set| set.candidates.len() <= 20), "too many signatures");
         }
     }
 }
