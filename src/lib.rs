@@ -11,6 +11,8 @@ pub mod deliver;
 pub mod dispatch;
 pub mod domain;
 pub mod fixture;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod history;
 pub mod http;
 pub mod ingest;

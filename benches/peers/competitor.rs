@@ -18,6 +18,10 @@ use crate::process::{Process, free_address};
 pub(crate) enum Competitor {
     /// HTTP alone: reads the body, answers 200.
     A,
+    /// A with the HMAC checked by hand: the least that a proof costs.
+    H,
+    /// A with Onceward's verifier: what the proof alone costs.
+    B,
     /// Naive: verifies, one synced transaction a request behind a mutex.
     D,
     /// The release binary.
@@ -47,9 +51,16 @@ impl Competitor {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::A => "A bare",
+            Self::B => "B verify",
+            Self::H => "H by hand",
             Self::D => "D naive",
             Self::Onceward => "Onceward",
         }
+    }
+
+    /// Whether it keeps what it acknowledges.
+    pub(crate) fn stores(self) -> bool {
+        !matches!(self, Self::A | Self::B | Self::H)
     }
 
     /// Starts the server on a new database, puts the load on it, kills it, and counts what it kept. Where Onceward
@@ -70,7 +81,7 @@ impl Competitor {
         let memory = process.peak_memory()?;
         // Killed, not asked to stop: what it has acknowledged must be in the file already.
         drop(process);
-        let stored = (self != Self::A).then(|| count_events(&database)).transpose()?.flatten();
+        let stored = self.stores().then(|| count_events(&database)).transpose()?.flatten();
         Ok(Round::new(plan, outcome, memory, stored))
     }
 
@@ -78,6 +89,8 @@ impl Competitor {
         let mut command = Command::new(std::env::current_exe()?);
         match self {
             Self::A => command.arg("serve-bare").arg(address.port().to_string()),
+            Self::H => command.arg("serve-by-hand").arg(address.port().to_string()),
+            Self::B => command.arg("serve-verified").arg(address.port().to_string()),
             Self::D => command.arg("serve-naive").arg(address.port().to_string()).arg(database),
             Self::Onceward => return Ok(onceward::command(address, database, forward)?),
         };

@@ -15,6 +15,7 @@ mod report;
 mod request;
 mod response;
 mod targets;
+mod verified;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -44,7 +45,7 @@ struct Arguments {
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..))]
     connections: u16,
     /// Who takes part, in this order.
-    #[arg(long, value_enum, value_delimiter = ',', default_value = "a,d,onceward")]
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "a,h,b,d,onceward")]
     only: Vec<Competitor>,
     /// Open loop: requests a second on a fixed schedule, latency from the scheduled time. Without it: closed loop.
     #[arg(long, value_parser = positive)]
@@ -84,6 +85,8 @@ fn main() -> anyhow::Result<ExitCode> {
     let words: Vec<String> = std::env::args().skip(1).collect();
     match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["serve-bare", port] => bare::serve(port.parse()?).map(|()| ExitCode::SUCCESS).context("serve-bare"),
+        ["serve-verified", port] => verified::serve(port.parse()?).map(|()| ExitCode::SUCCESS).context("serve-verified"),
+        ["serve-by-hand", port] => verified::serve_by_hand(port.parse()?).map(|()| ExitCode::SUCCESS).context("serve-by-hand"),
         ["serve-naive", port, database] => naive::serve(port.parse()?, Path::new(database)).map(|()| ExitCode::SUCCESS),
         _ => measure(&Arguments::parse()),
     }

@@ -63,13 +63,14 @@ impl Report {
         let (a, d) = (rates(Competitor::A), rates(Competitor::D));
         let summed = rounds.into_iter().map(|(competitor, rounds)| Summary::new(competitor, rounds, a.as_deref(), d.as_deref()));
         let competitors: Vec<_> = summed.collect();
-        let onceward = competitors.iter().find(|summary| summary.competitor == Competitor::Onceward);
-        let targets = onceward.map(|summary| targets::applicable(plan, delivers, &summary.measured()));
+        let summary = |of: Competitor| competitors.iter().find(|summary| summary.competitor == of);
+        let own = summary(Competitor::Onceward).map(|summary| targets::applicable(plan, delivers, &summary.measured()));
+        let verified = summary(Competitor::B).and_then(|summary| targets::verification(plan, summary.of_a?));
         Self {
             machine,
             load: describe(plan, delivers),
             open_loop: plan.rate.is_some(),
-            targets: targets.unwrap_or_default(),
+            targets: verified.into_iter().chain(own.into_iter().flatten()).collect(),
             failures: complaints(&competitors, Round::failures),
             miscounts: complaints(&competitors, |round| round.miscount().into_iter().collect()),
             competitors,
@@ -127,7 +128,7 @@ impl Summary {
 
     /// What the competitor's database was found to hold after the last round.
     fn account(&self) -> Option<String> {
-        let round = self.rounds.last().filter(|_| self.competitor != Competitor::A)?;
+        let round = self.rounds.last().filter(|_| self.competitor.stores())?;
         let name = self.competitor.name();
         Some(match round.stored {
             Some(stored) => format!("{name}: {stored} events stored after the kill, {} distinct acknowledged", round.acknowledged),

@@ -102,6 +102,15 @@ impl FileArguments {
     }
 }
 
+impl FileArguments {
+    /// The URLs of the file's sources, each with its provider's name; none where the file is not whole or has none.
+    pub(super) fn urls(&self) -> Vec<(String, String)> {
+        let config = self.path().and_then(|path| load(Some(&path), &Overrides::default()).ok());
+        let sources = config.iter().flat_map(|config| &config.sources);
+        sources.filter_map(|source| Some((source.provider.name.to_string(), source.shown_url()?))).collect()
+    }
+}
+
 impl Settings {
     /// The configuration. The flags of sources are read here and not by the argument parser, which would print them.
     pub(super) fn load(&self) -> anyhow::Result<Config> {

@@ -31,7 +31,9 @@ impl HeaderBuilder {
         let name = &name.as_bytes()[..name.len().min(usize::from(u16::MAX))];
         let value = &value[..value.len().min(u32::MAX as usize)];
         self.0.put_u16_le(name.len() as u16);
-        self.0.extend(name.iter().map(u8::to_ascii_lowercase));
+        let at = self.0.len();
+        self.0.put_slice(name);
+        self.0[at..].make_ascii_lowercase();
         self.0.put_u32_le(value.len() as u32);
         self.0.put_slice(value);
         self

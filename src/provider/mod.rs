@@ -2,6 +2,7 @@
 //! from its row. Rows are read once, into [`Provider`]; built-in and users' own rows have one format.
 
 mod compile;
+mod coverage;
 mod locator;
 mod model;
 mod published;
@@ -11,6 +12,7 @@ mod table;
 mod template;
 
 pub use compile::RowError;
+pub use coverage::Coverage;
 pub(crate) use locator::is_wild;
 pub use locator::{Locator, LocatorError};
 pub use model::{

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::coverage::Coverage;
 use super::locator::Locator;
 use super::published::Published;
 use super::row::Row;
@@ -253,6 +254,8 @@ pub struct Provider {
     pub signatures: Vec<Signature>,
     /// Whether any of them that holds is enough, rather than the first that is there.
     pub any_signature: bool,
+    /// How much of the body is covered, where the row declares it.
+    pub covers: Option<Coverage>,
     /// How the secret becomes a key.
     pub key_form: KeyForm,
     /// Where the event's ID is, in order of preference; never empty.
@@ -315,16 +318,6 @@ impl Provider {
     pub fn params(&self) -> &BTreeMap<String, String> {
         &self.row.params
     }
-
-    /// Whether the URL that was given to the sender must be known.
-    pub fn needs_url(&self) -> bool {
-        let in_claims = |signature: &Signature| signature.jwt.iter().flat_map(|rule| &rule.claims).any(|(_, wanted)| any_url(wanted));
-        self.signatures.iter().any(|signature| signature.signed.locators().into_iter().any(Locator::needs_url) || in_claims(signature))
-    }
-}
-
-fn any_url(templates: &[Template]) -> bool {
-    templates.iter().flat_map(Template::locators).any(Locator::needs_url)
 }
 
 impl Algorithm {

@@ -7,11 +7,12 @@ use crate::domain::RawRequest;
 /// The most fields that are looked at.
 const MAX_FIELDS: usize = 1_000;
 
-/// Whether the body says that it is a form.
+/// Whether the body is a form, by how it begins: no form starts like JSON, XML or multipart.
+///
+/// `Content-Type` is not asked. Nobody signs it, so with another one a captured form would lose its ID and come as new.
 pub(super) fn is_form(request: &RawRequest) -> bool {
-    let content_type = request.headers.text("content-type").unwrap_or_default();
-    let essence = content_type.split(';').next().unwrap_or_default().trim();
-    essence.eq_ignore_ascii_case("application/x-www-form-urlencoded")
+    let body = request.body.trim_ascii_start();
+    !body.is_empty() && !body.starts_with(b"--") && !b"{[<\"".contains(&body[0])
 }
 
 /// The first field of that name, decoded.
@@ -58,6 +59,23 @@ mod tests {
     fn a_form_with_too_many_fields_has_no_sorted_text() {
         assert_eq!(sorted(b"b=2&a=1&b=1&b=2").as_deref(), Some("a1b1b2"));
         assert_eq!(sorted("a=1&".repeat(MAX_FIELDS + 1).as_bytes()), None);
+    }
+
+    #[test]
+    fn a_body_is_a_form_by_its_beginning_whatever_its_type_says() {
+        let request = |body: &'static str| RawRequest {
+            method: "POST".into(),
+            path: String::new(),
+            subpath: String::new(),
+            query: String::new(),
+            headers: [("content-type", &b"application/json"[..])].into_iter().collect(),
+            body: body.into(),
+            received_at: crate::domain::Timestamp::from_millis(0),
+        };
+        assert!(is_form(&request("payload=%7B%7D&a=1")));
+        for other in ["", " {\"a\":1}", "[1]", "<xml/>", "--boundary\r\n"] {
+            assert!(!is_form(&request(other)), "{other}");
+        }
     }
 
     #[test]

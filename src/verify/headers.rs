@@ -1,5 +1,7 @@
 //! Which header fields may be kept.
 
+use std::collections::HashSet;
+
 use crate::domain::Headers;
 
 /// Fields that belong to one connection (RFC 9110 §7.6.1), and credentials that any sender may put into a request.
@@ -19,14 +21,14 @@ const NEVER_KEPT: &[&str] = &[
 
 /// The fields without hop-by-hop ones, those that `Connection` names, and static credentials.
 pub(super) fn storable(headers: &Headers, credentials: &[String]) -> Headers {
-    let named: Vec<String> = headers
+    let named: HashSet<String> = headers
         .all("connection")
         .filter_map(|value| std::str::from_utf8(value).ok())
         .flat_map(|value| value.split(','))
         .map(|name| name.trim().to_ascii_lowercase())
         .filter(|name| !matches!(name.as_str(), "close" | "keep-alive" | ""))
         .collect();
-    headers.without(|name| NEVER_KEPT.contains(&name) || credentials.iter().any(|c| c == name) || named.iter().any(|n| n == name))
+    headers.without(|name| NEVER_KEPT.contains(&name) || credentials.iter().any(|c| c == name) || named.contains(name))
 }
 
 #[cfg(test)]

@@ -5,6 +5,8 @@ mod age;
 mod canonical;
 mod content;
 mod form;
+#[doc(hidden)]
+pub mod fuzzing;
 mod headers;
 mod identify;
 mod json;

@@ -15,6 +15,9 @@ use crate::provider::{Encoding, Items, Naming, Signature, Want};
 /// The most items that a signature's list may have: each costs work, and no sender needs more.
 const MAX_ITEMS: usize = 20;
 
+/// The most sets of items: each has a timestamp of its own, and so costs a signature over the whole body.
+const MAX_SETS: usize = 5;
+
 const URL_SAFE: GeneralPurpose =
     GeneralPurpose::new(&alphabet::URL_SAFE, GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent));
 
@@ -48,8 +51,8 @@ pub(super) fn parse<'a>(value: &Cow<'a, str>, signature: &Signature, params: &BT
     if sets.is_empty() {
         return Err("it is empty".into());
     }
-    if sets.len() > MAX_ITEMS {
-        return Err(format!("it has more than {MAX_ITEMS} sets"));
+    if sets.len() > MAX_SETS {
+        return Err(format!("it has more than {MAX_SETS} sets"));
     }
     sets.iter().map(|set| parse_set(set, list, signature.encoding, params)).collect()
 }
@@ -185,6 +188,8 @@ mod tests {
     fn a_hundred_signatures_are_refused() {
         let many = vec!["v1=00"; 100].join(",");
         assert!(parsed(&many, &signature("stripe")).unwrap_err().contains("more than"));
+        assert!(parsed(&"t=1,v1=00 ".repeat(5), &signature("persona")).is_ok());
+        assert!(parsed(&"t=1,v1=00 ".repeat(6), &signature("persona")).unwrap_err().contains("more than 5 sets"));
     }
 
     proptest! {

@@ -90,12 +90,67 @@ async fn providers_are_listed_shown_and_looked_for() {
     let listed = onceward(folder.path(), &["providers", "--json"]).await.ended(0).json();
     assert!(listed.len() >= 10);
     assert!(listed.iter().all(|row| row["name"].is_string() && row["proved_by"].is_string() && row["setup"].is_string()));
-    onceward(folder.path(), &["providers", "stripe"]).await.ended(0).says(&["Stripe", "set up", "whsec_", "event ID"]);
+    let page =
+        ["Stripe", "set up", "whsec_", "event ID", "{public_url}/hooks/stripe", "body covered by the signature", "duplicates within"];
+    onceward(folder.path(), &["providers", "stripe"]).await.ended(0).says(&page);
+    let page = ["only json:/signature/timestamp", "hmac-sha256 in form field signature"];
+    onceward(folder.path(), &["providers", "mailgun"]).await.ended(0).says(&page);
+    let page = ["verify_token: ", "GET with query parameter hub.mode = subscribe"];
+    onceward(folder.path(), &["providers", "meta"]).await.ended(0).says(&page);
     let shown = onceward(folder.path(), &["providers", "github", "--json"]).await.ended(0).json();
     assert_eq!((shown.len(), &shown[0]["name"]), (1, &Value::from("github")));
     onceward(folder.path(), &["providers", "strip"]).await.ended(1).complains(&["no provider \"strip\"", "the nearest is \"stripe\""]);
-    std::fs::write(folder.path().join("own.toml"), "[providers.acme]\ntitle = \"Acme\"\nsignature = { header = \"X-Acme\" }\n").unwrap();
-    onceward(folder.path(), &["providers", "acme", "-c", "own.toml"]).await.ended(0).says(&["Acme"]);
+    onceward(folder.path(), &["providers", "stripe", "--markdown"]).await.ended(2);
+    let own = "public_url = \"https://hooks.example.com\"\n[providers.acme]\ntitle = \"Acme\"\nsignature = { header = \"X-Acme\" }\n";
+    std::fs::write(folder.path().join("own.toml"), own).unwrap();
+    onceward(folder.path(), &["providers", "acme", "-c", "own.toml"]).await.ended(0).says(&["Acme", "{public_url}/hooks/acme"]);
+    let source = format!("{own}[sources.parcels]\nprovider = \"acme\"\nsecret = \"s3cret-of-acme\"\n");
+    std::fs::write(folder.path().join("own.toml"), source).unwrap();
+    onceward(folder.path(), &["providers", "acme", "-c", "own.toml"]).await.ended(0).says(&["https://hooks.example.com/hooks/parcels"]);
+}
+
+#[tokio::test]
+async fn the_fields_of_a_provider_in_json_stay() {
+    let folder = tempfile::tempdir().unwrap();
+    let shown = onceward(folder.path(), &["providers", "meta", "--json"]).await.ended(0).json();
+    let fields: Vec<_> = shown[0].as_object().unwrap().keys().map(String::as_str).collect();
+    let stable = [
+        "answer",
+        "body_covered",
+        "confidence",
+        "docs",
+        "duplicates_within",
+        "event_id",
+        "event_id_signed",
+        "event_type",
+        "fields_covered",
+        "from_memory",
+        "handshakes",
+        "max_body",
+        "methods",
+        "name",
+        "params",
+        "path",
+        "proofs",
+        "proved_by",
+        "retry",
+        "secret",
+        "setup",
+        "source",
+        "title",
+        "tolerance",
+        "url_signed",
+        "urls",
+    ];
+    assert_eq!(fields, stable);
+}
+
+#[tokio::test]
+async fn the_document_of_all_senders_is_what_the_table_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let printed = onceward(folder.path(), &["providers", "--markdown"]).await.ended(0).stdout;
+    let file = std::fs::read_to_string(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("docs/PROVIDERS.md")).unwrap_or_default();
+    assert!(file == printed, "docs/PROVIDERS.md is not up to date: run `cargo run -- providers --markdown > docs/PROVIDERS.md`");
 }
 
 #[tokio::test]

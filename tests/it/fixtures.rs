@@ -1,13 +1,15 @@
 //! Every fixture is judged as its file says, and every provider has the fixtures that it must have.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod kinds;
+
 use std::path::Path;
 
-use onceward::domain::{Code, SystemClock};
+use onceward::domain::SystemClock;
 use onceward::fixture::{self, Expect, Fixture};
-use onceward::provider::{Algorithm, Provider, Table};
+use onceward::provider::Table;
 
-fn all() -> Vec<(std::path::PathBuf, Fixture)> {
+/// Every fixture, with its file.
+pub(crate) fn all() -> Vec<(std::path::PathBuf, Fixture)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures");
     fixture::load(&folder).unwrap_or_else(|error| panic!("{error}"))
 }
@@ -25,40 +27,6 @@ fn every_fixture_is_judged_as_its_file_says() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-}
-
-#[test]
-fn every_provider_has_the_fixtures_that_it_must_have() {
-    let mut seen: BTreeMap<String, BTreeSet<&str>> = BTreeMap::new();
-    for (_, fixture) in all() {
-        let kind = match fixture.expect {
-            Some(Expect::Accepted { .. }) => "accepted",
-            Some(Expect::Handshake(_)) => "handshake",
-            Some(Expect::Rejected(code)) => code.as_str(),
-            None => "nothing",
-        };
-        seen.entry(fixture.provider).or_default().insert(kind);
-    }
-    for provider in Table::builtin().iter() {
-        let has = seen.get(&*provider.name).cloned().unwrap_or_default();
-        for must in required(provider) {
-            assert!(has.contains(must), "fixtures/{}: no fixture that expects {must}", provider.name);
-        }
-    }
-}
-
-fn required(provider: &Provider) -> Vec<&'static str> {
-    let mut kinds = vec!["accepted"];
-    if provider.signatures.iter().any(|signature| signature.algorithm != Algorithm::None) {
-        kinds.extend([Code::SignatureMissing.as_str(), Code::SignatureMismatch.as_str(), Code::SignatureMalformed.as_str()]);
-    }
-    if provider.signatures.iter().any(|signature| signature.timestamp.is_some()) {
-        kinds.extend([Code::TimestampStale.as_str(), Code::TimestampMissing.as_str()]);
-    }
-    if !provider.handshakes.is_empty() {
-        kinds.push("handshake");
-    }
-    kinds
 }
 
 #[test]

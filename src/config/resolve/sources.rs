@@ -165,7 +165,7 @@ fn url(name: &str, written: Option<&str>, provider: &Provider, context: &Context
     if let Some(public_url) = &context.public_url {
         return Some(format!("{public_url}/hooks/{name}"));
     }
-    if provider.needs_url() {
+    if provider.signs_url() {
         keys.missing("url", format!("is missing: {} signs the URL, so write it here as given there, or set public_url", provider.title()));
     }
     None

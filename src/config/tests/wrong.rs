@@ -89,6 +89,8 @@ const WRONG_SOURCE: &[Wrong] = &[
     ("[sources.a]\nprovider = \"stripe\"\nsecret = \"s\"\nverify = \"no\"", 4, "sources.a.verify", "the only value is \"none\""),
     ("[sources.a]\nprovider = \"stripe\"\nsecret = \"s\"\nparams = { id = \"1\" }", 4, "sources.a.params.id", "asks for no such value"),
     ("[sources.a]\nprovider = \"stripe\"\nsecret = \"s\"\nurl = \"ftp://h/\"", 4, "sources.a.url", "must start with http"),
+    ("[sources.a]\nprovider = \"square\"\nsecret = \"s\"", 1, "sources.a.url", "signs the URL"),
+    ("[sources.a]\nprovider = \"qstash\"\nsecret = \"s\"", 1, "sources.a.url", "signs the URL"),
     ("[sources.a]\nprovider = \"stripe\"\nsecret = \"s\"\nforward = \"\"", 4, "sources.a.forward", "is empty"),
     ("[sources.a]\nprovider = \"stripe\"\nsecret = \"s\"\nforward = \"http://u:hunter2@/x\"", 4, "sources.a.forward", "not a URL"),
     ("[sources.a]\nprovider = \"stripe\"\nsecret = \"s\"\ntolerance = \"5\"", 4, "sources.a.tolerance", "not a duration"),

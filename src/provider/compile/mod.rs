@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::coverage::Coverage;
 use super::locator::Locator;
 use super::model::{Algorithm, Fetch, Handshake, KeyForm, Place, Provider, Signature, Want};
 use super::row::{FetchRow, HandshakeRow, Row};
@@ -51,6 +52,7 @@ impl Provider {
         let handshakes = row.handshake.iter().map(handshake).collect::<Result<Vec<_>, _>>()?;
         let provider = Self {
             name: name.into(),
+            covers: covers(row.covers.as_deref())?,
             key_form: key_form(row.secret.key.as_deref())?,
             event_id: event_id(&row)?,
             event_type: templates("event_type", &row.event_type)?,
@@ -76,6 +78,14 @@ fn named<T: Copy>(key: &str, text: Option<&str>, default: T, names: &[(&str, T)]
         let names: Vec<_> = names.iter().map(|(name, _)| *name).collect();
         RowError::new(key, format!("\"{text}\" is none of {}", names.join(", ")))
     })
+}
+
+/// What the row declares of its coverage.
+fn covers(text: Option<&str>) -> Result<Option<Coverage>, RowError> {
+    text.map(|text| {
+        Coverage::parse(text).ok_or_else(|| RowError::new("covers", format!("\"{text}\" is none of body, checksum, fields, nothing")))
+    })
+    .transpose()
 }
 
 fn key_form(text: Option<&str>) -> Result<KeyForm, RowError> {
