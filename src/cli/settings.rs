@@ -58,6 +58,11 @@ impl FileArguments {
             None => Ok(Table::builtin()),
         }
     }
+
+    /// The configuration of the file alone.
+    pub(super) fn load(&self) -> anyhow::Result<Config> {
+        Ok(load(self.path().as_deref(), &Overrides::default())?)
+    }
 }
 
 impl Settings {

@@ -1,5 +1,6 @@
 //! The way in: verify, record, wake. Knows nothing of the HTTP server before it or the engine behind it.
 
+mod explain;
 mod source;
 
 use std::collections::HashMap;
@@ -12,9 +13,13 @@ use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 pub use crate::store::{Recorded, StoreError};
 pub use source::Source;
 
-use crate::domain::{Clock, Code, EventKey, Happening, NewRejection, Observer, RawRequest, Rejection, Reply, Routes, VerifiedEvent, Wake};
+use crate::domain::{
+    Clock, Code, EventKey, Happening, NewRejection, Observer, RawRequest, Rejection, Reply, Routes, Timestamp, VerifiedEvent, Wake,
+};
+use crate::provider::Table;
 use crate::store::Inbox;
 use crate::verify::Judgement;
+use explain::{Explainer, Explaining};
 
 /// Requests for unknown sources that are written of in a burst, and then in each second.
 const UNKNOWN_WRITTEN: NonZeroU32 = NonZeroU32::new(5).unwrap();
@@ -59,6 +64,8 @@ pub struct Parts {
     pub observer: Arc<dyn Observer>,
     /// The time against which timestamps are judged.
     pub clock: Arc<dyn Clock>,
+    /// The senders whose ways to sign are tried on what is refused.
+    pub table: Arc<Table>,
 }
 
 /// The way in for all sources.
@@ -67,13 +74,15 @@ pub struct Ingest {
     parts: Parts,
     /// Requests for unknown sources that are written of.
     unknown: DefaultDirectRateLimiter,
+    explainer: Explainer,
 }
 
 impl Ingest {
     /// The way in for these sources.
     pub fn new(sources: Vec<Source>, parts: Parts) -> Self {
+        let explainer = Explainer::new(&sources, Arc::clone(&parts.table));
         let sources = sources.into_iter().map(|source| (Arc::clone(&source.name), source)).collect();
-        Self { sources, parts, unknown: RateLimiter::direct(Quota::per_second(UNKNOWN_WRITTEN)) }
+        Self { sources, parts, unknown: RateLimiter::direct(Quota::per_second(UNKNOWN_WRITTEN)), explainer }
     }
 
     /// The source of that name.
@@ -96,13 +105,14 @@ impl Ingest {
 
     /// Takes a request in: when it returns, whatever the answer claims is on disk.
     pub async fn receive(&self, source: &Source, request: RawRequest) -> Answer {
-        match source.verifier.judge(&request, self.parts.clock.now()) {
+        let now = self.parts.clock.now();
+        match source.verifier.judge(&request, now) {
             Ok(Judgement::Handshake(reply)) => {
                 self.tell(&Happening::Handshake { source: &source.name });
                 Answer::Handshake(reply)
             }
             Ok(Judgement::Event(event)) => self.record(source, event).await,
-            Err(rejection) => self.refuse(source, request, rejection).await,
+            Err(rejection) => self.refuse(source, request, rejection, now).await,
         }
     }
 
@@ -141,22 +151,24 @@ impl Ingest {
         }
     }
 
-    async fn refuse(&self, source: &Source, request: RawRequest, rejection: Rejection) -> Answer {
+    async fn refuse(&self, source: &Source, request: RawRequest, rejection: Rejection, now: Timestamp) -> Answer {
         let code = rejection.code;
         let keep = source.may_write_of_refusal();
         self.tell(&Happening::Refused { source: &source.name, code, diagnosis: &rejection.diagnosis, quiet: !keep });
         if keep {
-            self.log_rejection(source, request, rejection).await;
+            let explaining = self.explainer.begin(&source.verifier, &request, rejection, now);
+            self.log_rejection(source, request, code, explaining).await;
         }
         Answer::Refused { code, retry_after: None }
     }
 
     /// Keeps a refused request. A refusal stands whether or not it could be kept, and its answer does not wait for a store
-    /// that has trouble: the store has told of it, and that is all.
-    async fn log_rejection(&self, source: &Source, request: RawRequest, rejection: Rejection) {
-        let rejection = NewRejection {
+    /// that has trouble: the store has told of it, and that is all. Nor does it wait for an explanation.
+    async fn log_rejection(&self, source: &Source, request: RawRequest, code: Code, explaining: Explaining) {
+        let takes_time = explaining.takes_time();
+        let mut rejection = NewRejection {
             source: Arc::clone(&source.name),
-            rejection,
+            rejection: Rejection::new(code, String::new()),
             headers: source.verifier.storable(&request.headers),
             query: source.verifier.storable_query(&request.query),
             method: request.method,
@@ -165,9 +177,15 @@ impl Ingest {
             received_at: request.received_at,
         };
         let inbox = Arc::clone(&self.parts.inbox);
-        let logging = tokio::spawn(async move { inbox.refuse(rejection).await });
-        if let Ok(Ok(Err(error))) = tokio::time::timeout(REFUSAL_PATIENCE, logging).await {
-            tracing::debug!(source.name = &*source.name, cause = %error, "a refused request is not kept");
+        let logging = tokio::spawn(async move {
+            rejection.rejection.diagnosis = explaining.diagnosis().await;
+            let source = Arc::clone(&rejection.source);
+            if let Err(error) = inbox.refuse(rejection).await {
+                tracing::debug!(source.name = &*source, cause = %error, "a refused request is not kept");
+            }
+        });
+        if !takes_time {
+            let _ = tokio::time::timeout(REFUSAL_PATIENCE, logging).await;
         }
     }
 

@@ -3,6 +3,7 @@
 
 mod age;
 mod content;
+pub mod explain;
 mod form;
 mod headers;
 mod identify;

@@ -1,0 +1,68 @@
+//! Text of others in our sentences: made harmless, cut, and free of secrets.
+
+use secrecy::{ExposeSecret as _, SecretString};
+
+/// The most names in one list.
+const MAX_NAMES: usize = 8;
+/// The longest name that is shown; a longer one is cut.
+const MAX_NAME: usize = 60;
+/// Shorter secrets are not looked for: they stand in many a word, and are no secrets.
+const SHORTEST_SECRET: usize = 6;
+
+/// Text from outside: printable ASCII alone, and not much of it.
+pub(super) fn clean(text: &str) -> String {
+    clean_up_to(text, MAX_NAME)
+}
+
+/// [`clean`], with a length of its own.
+pub(super) fn clean_up_to(text: &str, most: usize) -> String {
+    let mut clean: String = text.chars().take(most).map(|c| if c.is_ascii_graphic() || c == ' ' { c } else { '?' }).collect();
+    if text.chars().nth(most).is_some() {
+        clean.push('…');
+    }
+    clean
+}
+
+/// A list of names from outside: `a, b and 3 more`.
+pub(super) fn names<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
+    let names: Vec<_> = names.into_iter().collect();
+    let shown: Vec<_> = names.iter().take(MAX_NAMES).map(|name| clean(name)).collect();
+    let more = names.len().saturating_sub(MAX_NAMES);
+    match more {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
+}
+
+/// The text with every secret that stands in it replaced.
+pub(super) fn without_secrets<'a>(mut text: String, secrets: impl Iterator<Item = &'a SecretString>) -> String {
+    for secret in secrets {
+        let whole = secret.expose_secret().trim();
+        let bare = whole.split_once('_').map_or(whole, |(_, rest)| rest);
+        for part in [whole, bare] {
+            if part.len() >= SHORTEST_SECRET && text.contains(part) {
+                text = text.replace(part, "…");
+            }
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_from_outside_is_harmless_and_short() {
+        assert_eq!(clean("a\u{1b}[2J\r\nb\u{202e}é"), "a?[2J??b??");
+        assert_eq!(clean(&"x".repeat(100)).chars().count(), MAX_NAME + 1);
+        assert_eq!(names(["a"; 10]), "a, a, a, a, a, a, a, a and 2 more");
+    }
+
+    #[test]
+    fn a_secret_is_taken_out_wherever_it_stands_and_short_ones_are_not_looked_for() {
+        let secrets = ["whsec_abcdefgh".to_owned().into(), "sig".to_owned().into()];
+        let text = "a signature for https://h/abcdefgh/whsec_abcdefgh".to_owned();
+        assert_eq!(without_secrets(text, secrets.iter()), "a signature for https://h/…/…");
+    }
+}
