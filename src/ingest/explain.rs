@@ -1,4 +1,4 @@
-//! When refusals are explained, and at whose cost: beside the answers and never in front of one, seldom enough that forged
+//! When refusals are explained, and at whose cost: after the answers and never in front of one, seldom enough that forged
 //! traffic cannot make it a load.
 
 use std::num::NonZeroU32;
@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::task::JoinHandle;
 
 use super::Source;
 use crate::domain::{RawRequest, Rejection, Timestamp};
 use crate::provider::Table;
+use crate::store::Inbox;
 use crate::verify::Verifier;
 use crate::verify::explain::Refusal;
 
@@ -20,20 +20,27 @@ const EXPLAINED_AT_ONCE: NonZeroU32 = NonZeroU32::new(5).unwrap();
 /// requests, that is a tenth of a core or so.
 const EXPLAINED_A_SECOND: NonZeroU32 = NonZeroU32::new(1).unwrap();
 
-/// Explains refusals, one at a time.
+/// Says of refusals what was expected and what came, and explains some of them, one at a time.
 pub(super) struct Explainer {
-    verifiers: Arc<[Arc<Verifier>]>,
-    table: Arc<Table>,
+    library: Arc<Library>,
     turn: Arc<Semaphore>,
     pace: DefaultDirectRateLimiter,
 }
 
-/// A diagnosis that is there, or on its way.
-pub(super) enum Explaining {
-    /// What was expected and what came.
-    Described(String),
-    /// That, and what the usual mistakes have to do with it. With the first in case that the second does not come.
-    Begun(String, JoinHandle<String>),
+/// What refusals are explained by.
+struct Library {
+    verifiers: Vec<Arc<Verifier>>,
+    table: Arc<Table>,
+}
+
+/// A refusal that is to be explained. While it lives, no other is.
+pub(super) struct Explaining {
+    library: Arc<Library>,
+    verifier: Arc<Verifier>,
+    request: RawRequest,
+    rejection: Rejection,
+    now: Timestamp,
+    _turn: OwnedSemaphorePermit,
 }
 
 impl Explainer {
@@ -41,56 +48,54 @@ impl Explainer {
     pub(super) fn new(sources: &[Source], table: Arc<Table>) -> Self {
         let pace = RateLimiter::direct(Quota::per_second(EXPLAINED_A_SECOND).allow_burst(EXPLAINED_AT_ONCE));
         let verifiers = sources.iter().map(|source| Arc::clone(&source.verifier)).collect();
-        Self { verifiers, table, turn: Arc::new(Semaphore::new(1)), pace }
+        Self { library: Arc::new(Library { verifiers, table }), turn: Arc::new(Semaphore::new(1)), pace }
     }
 
-    /// Begins to explain a refusal where nothing else is being explained and few were lately; else only describes it.
-    ///
-    /// The answer must not wait for it: how long it takes tells how near a forged request came.
-    pub(super) fn begin(&self, verifier: &Arc<Verifier>, request: &RawRequest, rejection: Rejection, now: Timestamp) -> Explaining {
-        let refusal = Refusal { request, now, rejection: &rejection, verifier, others: self.others(), table: &self.table };
-        let described = refusal.describe();
-        // The turn first: whoever has to leave it to another spends nothing of the pace.
-        let turn = Arc::clone(&self.turn).try_acquire_owned().ok().filter(|_| self.pace.check().is_ok());
-        match turn {
-            Some(turn) => Explaining::Begun(described, self.spawn(turn, verifier, request, rejection, now)),
-            None => Explaining::Described(described),
-        }
-    }
-
-    fn others(&self) -> Vec<&Verifier> {
-        self.verifiers.iter().map(|verifier| &**verifier).collect()
-    }
-
-    fn spawn(
+    /// The rejection with what was expected and what came; and what explains it further, where nothing else is being
+    /// explained and little was lately.
+    pub(super) fn describe(
         &self,
-        turn: OwnedSemaphorePermit,
-        verifier: &Arc<Verifier>,
+        source: &Source,
         request: &RawRequest,
         rejection: Rejection,
         now: Timestamp,
-    ) -> JoinHandle<String> {
-        let (verifiers, table) = (Arc::clone(&self.verifiers), Arc::clone(&self.table));
-        let (verifier, request) = (Arc::clone(verifier), request.clone());
-        tokio::task::spawn_blocking(move || {
-            let _turn = turn;
-            let others = verifiers.iter().map(|verifier| &**verifier).collect();
-            Refusal { request: &request, now, rejection: &rejection, verifier: &verifier, others, table: &table }.explain()
-        })
+    ) -> (Rejection, Option<Explaining>) {
+        let diagnosis = self.library.refusal(&source.verifier, request, &rejection, now).describe();
+        let described = Rejection { diagnosis, code: rejection.code };
+        // The turn first: whoever has to leave it to another spends nothing of the pace.
+        let turn = Arc::clone(&self.turn).try_acquire_owned().ok().filter(|_| self.pace.check().is_ok());
+        let explaining = turn.map(|turn| Explaining {
+            library: Arc::clone(&self.library),
+            verifier: Arc::clone(&source.verifier),
+            request: request.clone(),
+            rejection,
+            now,
+            _turn: turn,
+        });
+        (described, explaining)
+    }
+}
+
+impl Library {
+    fn refusal<'a>(&'a self, verifier: &'a Verifier, request: &'a RawRequest, rejection: &'a Rejection, now: Timestamp) -> Refusal<'a> {
+        let others = self.verifiers.iter().map(|verifier| &**verifier).collect();
+        Refusal { request, now, rejection, verifier, others, table: &self.table }
     }
 }
 
 impl Explaining {
-    /// Whether the diagnosis has to be waited for.
-    pub(super) fn takes_time(&self) -> bool {
-        matches!(self, Self::Begun(..))
-    }
-
-    /// The diagnosis; what could not be explained is described.
-    pub(super) async fn diagnosis(self) -> String {
-        match self {
-            Self::Described(diagnosis) => diagnosis,
-            Self::Begun(described, explaining) => explaining.await.unwrap_or(described),
+    /// Explains the rejection of this number in the log. No answer may wait for it, also because the time that it takes
+    /// tells how near a forged request came.
+    pub(super) async fn into_log(self, inbox: &dyn Inbox, id: i64) {
+        let source = Arc::clone(&self.verifier);
+        let explained =
+            tokio::task::spawn_blocking(move || self.library.refusal(&self.verifier, &self.request, &self.rejection, self.now).explain());
+        let kept = match explained.await {
+            Ok(diagnosis) => inbox.explain(id, diagnosis).await.map_err(|error| error.to_string()),
+            Err(panic) => Err(panic.to_string()),
+        };
+        if let Err(cause) = kept {
+            tracing::debug!(verifier = ?source, cause, "a refused request is not explained");
         }
     }
 }

@@ -19,7 +19,7 @@ use crate::domain::{
 use crate::provider::Table;
 use crate::store::Inbox;
 use crate::verify::Judgement;
-use explain::{Explainer, Explaining};
+use explain::Explainer;
 
 /// Requests for unknown sources that are written of in a burst, and then in each second.
 const UNKNOWN_WRITTEN: NonZeroU32 = NonZeroU32::new(5).unwrap();
@@ -156,19 +156,18 @@ impl Ingest {
         let keep = source.may_write_of_refusal();
         self.tell(&Happening::Refused { source: &source.name, code, diagnosis: &rejection.diagnosis, quiet: !keep });
         if keep {
-            let explaining = self.explainer.begin(&source.verifier, &request, rejection, now);
-            self.log_rejection(source, request, code, explaining).await;
+            self.log_rejection(source, request, rejection, now).await;
         }
         Answer::Refused { code, retry_after: None }
     }
 
     /// Keeps a refused request. A refusal stands whether or not it could be kept, and its answer does not wait for a store
-    /// that has trouble: the store has told of it, and that is all. Nor does it wait for an explanation.
-    async fn log_rejection(&self, source: &Source, request: RawRequest, code: Code, explaining: Explaining) {
-        let takes_time = explaining.takes_time();
-        let mut rejection = NewRejection {
+    /// that has trouble: the store has told of it, and that is all. What explains it follows later.
+    async fn log_rejection(&self, source: &Source, request: RawRequest, rejection: Rejection, now: Timestamp) {
+        let (rejection, explaining) = self.explainer.describe(source, &request, rejection, now);
+        let rejection = NewRejection {
             source: Arc::clone(&source.name),
-            rejection: Rejection::new(code, String::new()),
+            rejection,
             headers: source.verifier.storable(&request.headers),
             query: source.verifier.storable_query(&request.query),
             method: request.method,
@@ -178,14 +177,14 @@ impl Ingest {
         };
         let inbox = Arc::clone(&self.parts.inbox);
         let logging = tokio::spawn(async move {
-            rejection.rejection.diagnosis = explaining.diagnosis().await;
-            let source = Arc::clone(&rejection.source);
-            if let Err(error) = inbox.refuse(rejection).await {
-                tracing::debug!(source.name = &*source, cause = %error, "a refused request is not kept");
+            let id = inbox.refuse(rejection).await?;
+            if let Some(explaining) = explaining {
+                tokio::spawn(async move { explaining.into_log(&*inbox, id).await });
             }
+            Ok::<_, StoreError>(())
         });
-        if !takes_time {
-            let _ = tokio::time::timeout(REFUSAL_PATIENCE, logging).await;
+        if let Ok(Ok(Err(error))) = tokio::time::timeout(REFUSAL_PATIENCE, logging).await {
+            tracing::debug!(source.name = &*source.name, cause = %error, "a refused request is not kept");
         }
     }
 

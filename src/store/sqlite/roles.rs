@@ -8,6 +8,7 @@ use async_trait::async_trait;
 
 use super::SqliteStore;
 use super::claim::{ClaimDue, Release};
+use super::explain::Explain;
 use super::finish::Finish;
 use super::identity::log_of;
 use super::owner::Recover;
@@ -29,8 +30,12 @@ impl Inbox for SqliteStore {
         self.write(Record::new(event, destinations)).await
     }
 
-    async fn refuse(&self, rejection: NewRejection) -> Result<(), StoreError> {
+    async fn refuse(&self, rejection: NewRejection) -> Result<i64, StoreError> {
         self.write(Refuse(rejection)).await
+    }
+
+    async fn explain(&self, id: i64, diagnosis: String) -> Result<(), StoreError> {
+        self.write(Explain { id, diagnosis }).await
     }
 
     async fn ready(&self) -> Result<(), StoreError> {

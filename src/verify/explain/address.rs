@@ -10,6 +10,8 @@ use crate::verify::Setup;
 const MAX_URLS: usize = 160;
 /// The longest URL that is shown.
 const MAX_SHOWN: usize = 200;
+/// The longest URL, and the longest host or path of a header, of which variants are made: they are many.
+const MAX_LENGTH: usize = 2_048;
 
 /// A URL in its parts.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,7 +46,8 @@ impl Address {
     fn shown(&self) -> String {
         let query = if self.query.is_empty() { "" } else { "?…" };
         let user = if self.user.is_empty() { "" } else { "…@" };
-        text::clean_up_to(&format!("{}://{user}{}{}{}", self.scheme, self.host, self.port, self.path), MAX_SHOWN) + query
+        let rest = text::clean_up_to(&format!("{}{}{}", self.host, self.port, self.path), MAX_SHOWN);
+        format!("{}://{user}{rest}{query}", text::clean(&self.scheme))
     }
 
     /// In how many parts they differ.
@@ -75,6 +78,9 @@ pub(super) fn find(bench: &Bench<'_>) -> Option<String> {
     let request = bench.request();
     let configured = bench.setup().url.as_deref().and_then(Address::parse);
     let origin = origin(configured.as_ref(), request);
+    if origin.base().len() + origin.query.len() + request.path.len() > MAX_LENGTH {
+        return None;
+    }
     let mut urls = variants(&origin, configured.as_ref(), request);
     urls.sort_by_key(|url| url.distance(&origin));
     let holds = |url: &Address| {
@@ -132,7 +138,8 @@ fn variants(origin: &Address, configured: Option<&Address>, request: &RawRequest
             }
         }
     }
-    urls.retain(|url| url != origin);
+    // What is configured was tried already.
+    urls.retain(|url| configured.is_none() || url != origin);
     urls
 }
 
@@ -140,11 +147,11 @@ fn variants(origin: &Address, configured: Option<&Address>, request: &RawRequest
 /// guess as any: it holds only if the sender signed it.
 fn hosts(origin: &Address, request: &RawRequest) -> Vec<(String, String)> {
     let www = origin.host.strip_prefix("www.").map_or_else(|| format!("www.{}", origin.host), str::to_owned);
-    let said = ["host", "x-forwarded-host", "x-original-host"].into_iter().filter_map(|name| request.headers.text(name));
-    let forwarded = request.headers.text("forwarded").and_then(|text| text.split([';', ',']).find_map(|part| part.trim().strip_prefix("host=")));
+    let said = ["host", "x-forwarded-host", "x-original-host"].into_iter().filter_map(|name| short(request, name));
+    let forwarded = short(request, "forwarded").and_then(|text| text.split([';', ',']).find_map(|part| part.trim().strip_prefix("host=")));
     let said = said.chain(forwarded).map(|host| split_port(host.split(',').next().unwrap_or_default().trim().trim_matches('"')));
     let said: Vec<_> = said.filter(|(host, _)| !host.is_empty()).collect();
-    let port = request.headers.text("x-forwarded-port").map(|port| format!(":{}", port.trim())).unwrap_or_default();
+    let port = short(request, "x-forwarded-port").map(|port| format!(":{}", port.trim())).unwrap_or_default();
     let ports = [origin.port.clone(), String::new(), ":443".into(), ":80".into(), port].into_iter();
     let ports = distinct(ports.chain(said.iter().map(|(_, port)| (*port).to_owned())));
     let hosts = [origin.host.clone(), www].into_iter().chain(said.iter().map(|(host, _)| (*host).to_owned()));
@@ -158,11 +165,16 @@ fn paths(origin: &Address, configured: Option<&Address>, request: &RawRequest) -
         None => format!("{}/", origin.path),
     };
     let before = ["x-original-url", "x-original-uri", "x-rewrite-url", "x-forwarded-uri", "x-envoy-original-path"];
-    let before = before.into_iter().filter_map(|name| request.headers.text(name));
+    let before = before.into_iter().filter_map(|name| short(request, name));
     let before = before.filter_map(|url| Address::parse(url).map(|url| url.path).or_else(|| url.split('?').next().map(str::to_owned)));
-    let prefix = request.headers.text("x-forwarded-prefix").map(|prefix| format!("{}{}", prefix.trim_end_matches('/'), request.path));
+    let prefix = short(request, "x-forwarded-prefix").map(|prefix| format!("{}{}", prefix.trim_end_matches('/'), request.path));
     let configured = configured.map(|url| url.path.clone());
     distinct([origin.path.clone(), slash, request.path.clone()].into_iter().chain(configured).chain(prefix).chain(before))
+}
+
+/// The text of a header, where it is not too long.
+fn short<'a>(request: &'a RawRequest, name: &str) -> Option<&'a str> {
+    request.headers.text(name).filter(|text| text.len() <= MAX_LENGTH)
 }
 
 fn distinct<T: PartialEq>(values: impl IntoIterator<Item = T>) -> Vec<T> {

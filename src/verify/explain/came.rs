@@ -1,7 +1,7 @@
 //! What was expected and what came, as counts and kinds of characters: never a value.
 
 use super::value::{filled, length};
-use super::{Refusal, text};
+use super::{Refusal, headers, text};
 use crate::domain::Code;
 use crate::provider::{Algorithm, Encoding, Items, Naming, Signature, Want};
 
@@ -10,7 +10,7 @@ const MAX_ITEM_NAME: usize = 16;
 /// The most items of a list that are looked at.
 const MAX_ITEMS: usize = 20;
 /// What stands in the names of headers that prove something.
-const TELLING: &[&str] = &["sign", "hmac", "token", "auth", "digest", "secret", "webhook", "hook", "timestamp"];
+const TELLING: &[&str] = &["sign", "hmac", "token", "auth", "digest", "secret"];
 
 /// One sentence on what was expected and what came; nothing where the code says all.
 pub(super) fn sentence(refusal: &Refusal<'_>) -> Option<String> {
@@ -27,7 +27,9 @@ pub(super) fn sentence(refusal: &Refusal<'_>) -> Option<String> {
 
 fn names(refusal: &Refusal<'_>) -> String {
     let came: Vec<_> = refusal.request.headers.iter().map(|(name, _)| name).collect();
-    let telling: Vec<_> = came.iter().copied().filter(|name| TELLING.iter().any(|part| name.contains(part))).collect();
+    let known = headers::needed(refusal.verifier.provider());
+    let is_telling = |name: &&str| !known.contains(name) && TELLING.iter().any(|part| name.contains(part));
+    let telling: Vec<_> = came.iter().copied().filter(is_telling).collect();
     match telling.is_empty() {
         true => format!("none of the {} headers that came looks like a signature", came.len()),
         false => format!("of what came, these headers may be meant: {}", text::names(telling)),

@@ -12,8 +12,8 @@ const ENCODERS: &[(&[u8], &str)] = &[(b"*-._", "browsers"), (b"-._~", "RFC 3986"
 pub(super) fn find(bench: &Bench<'_>) -> Option<String> {
     let body = bench.body()?;
     let text = std::str::from_utf8(body).ok().filter(|text| is_form(text))?;
-    let found = rewritten(text).chain(encoded_anew(text)).find(|(text, _)| bench.try_body(text.clone()));
-    let (_, found) = found?;
+    let rewritten = rewritten(text).into_iter().find(|(text, _)| bench.try_body(text.clone())).map(|(_, what)| what.to_owned());
+    let found = rewritten.or_else(|| encoded_anew(bench, text))?;
     Some(format!("it holds for the form {found}: something on the way decodes it and encodes it anew"))
 }
 
@@ -24,16 +24,16 @@ fn is_form(text: &str) -> bool {
 }
 
 /// The text as it is, with its escapes in another notation.
-fn rewritten(text: &str) -> impl Iterator<Item = (String, String)> {
-    let list = [
+fn rewritten(text: &str) -> [(String, &'static str); 7] {
+    [
         (text.replace('+', "%20"), "with %20 for +"),
         (text.replace("%20", "+"), "with + for %20"),
         (escapes(text, u8::to_ascii_uppercase), "with its escapes in upper case"),
         (escapes(text, u8::to_ascii_lowercase), "with its escapes in lower case"),
         (escapes(&text.replace('+', "%20"), u8::to_ascii_lowercase), "with %20 for + and its escapes in lower case"),
+        (escapes(&text.replace("%20", "+"), u8::to_ascii_lowercase), "with + for %20 and its escapes in lower case"),
         (super::keys::url_decoded(&text.replace('+', "%20")).unwrap_or_default(), "decoded"),
-    ];
-    list.into_iter().filter(|(other, _)| !other.is_empty()).map(|(text, what)| (text, what.to_owned()))
+    ]
 }
 
 /// The text with the two digits of each escape changed.
@@ -47,33 +47,42 @@ fn escapes(text: &str, change: fn(&u8) -> u8) -> String {
     String::from_utf8(changed.collect()).unwrap_or_default()
 }
 
-/// The fields, decoded and encoded anew as various encoders do.
-fn encoded_anew(text: &str) -> Vec<(String, String)> {
-    let fields: Vec<_> = form_urlencoded::parse(text.as_bytes()).take(MAX_FIELDS + 1).collect();
+/// The fields, decoded and encoded anew as various encoders do: what they are called where that holds.
+fn encoded_anew(bench: &Bench<'_>, text: &str) -> Option<String> {
+    let mut fields: Vec<_> = form_urlencoded::parse(text.as_bytes()).take(MAX_FIELDS + 1).collect();
     if fields.len() > MAX_FIELDS {
-        return Vec::new();
+        return None;
     }
-    let mut sorted = fields.clone();
-    sorted.sort();
-    let mut texts = Vec::new();
-    for (fields, order) in [(&fields, ""), (&sorted, " and its fields sorted")] {
+    for order in ["", " and its fields sorted"] {
+        if !order.is_empty() {
+            fields.sort();
+        }
         for (kept, encoder) in ENCODERS {
-            for (space, name) in [("+", "+"), ("%20", "%20")] {
+            for space in ["+", "%20"] {
+                if bench.is_spent() {
+                    return None;
+                }
                 let fields = fields.iter().map(|(name, value)| format!("{}={}", encode(name, kept, space), encode(value, kept, space)));
-                let text = fields.collect::<Vec<_>>().join("&");
-                texts.push((text, format!("as encoded by {encoder}, with {name} for spaces{order}")));
+                if bench.try_body(fields.collect::<Vec<_>>().join("&")) {
+                    return Some(format!("as encoded by {encoder}, with {space} for spaces{order}"));
+                }
             }
         }
     }
-    texts
+    None
 }
+
+const HEX: &[u8; 16] = b"0123456789ABCDEF";
 
 fn encode(text: &str, kept: &[u8], space: &str) -> String {
     text.bytes().fold(String::new(), |mut encoded, byte| {
         match byte {
             b' ' => encoded += space,
             byte if byte.is_ascii_alphanumeric() || kept.contains(&byte) => encoded.push(char::from(byte)),
-            byte => encoded += &format!("%{byte:02X}"),
+            byte => {
+                encoded.push('%');
+                encoded.extend([byte >> 4, byte & 15].map(|digit| char::from(HEX[usize::from(digit)])));
+            }
         }
         encoded
     })

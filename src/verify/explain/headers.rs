@@ -6,8 +6,18 @@ use crate::domain::{HeaderBuilder, Headers, RawRequest};
 use crate::provider::{Locator, Place, Provider, Template};
 
 /// What proxies and gateways put before the name of a header that they keep aside.
-const PREFIXES: &[&str] =
-    &["http-", "x-forwarded-", "x-original-", "x-amzn-remapped-", "x-envoy-original-", "x-proxy-", "proxy-", "original-", "forwarded-", "x-"];
+const PREFIXES: &[&str] = &[
+    "http-",
+    "x-forwarded-",
+    "x-original-",
+    "x-amzn-remapped-",
+    "x-envoy-original-",
+    "x-proxy-",
+    "proxy-",
+    "original-",
+    "forwarded-",
+    "x-",
+];
 /// The most parts of a joined value that are tried.
 const MAX_PARTS: usize = 5;
 

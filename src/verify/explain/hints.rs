@@ -15,7 +15,9 @@ pub(super) fn all(refusal: &Refusal<'_>) -> Vec<String> {
     let mut hints = Vec::new();
     let provider = refusal.verifier.provider();
     let alike = headers::alike(provider, refusal.request);
-    hints.extend(alike.iter().map(|(name, came)| format!("there is no header {name}, but there is {}: renamed on the way?", text::clean(came))));
+    hints.extend(
+        alike.iter().map(|(name, came)| format!("there is no header {name}, but there is {}: renamed on the way?", text::clean(came))),
+    );
     if refusal.rejection.code == Code::SignatureMissing && alike.is_empty() {
         hints.extend(rows::signed_otherwise(provider, refusal.table, refusal.request));
     }

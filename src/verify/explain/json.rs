@@ -9,6 +9,8 @@ use super::trial::Bench;
 
 /// The deepest nesting that is read: each level takes some of the stack.
 const MAX_DEPTH: usize = 100;
+/// The longest text that is indented: deep nesting makes much white space of little content.
+const MAX_INDENTED: usize = 4 << 20;
 
 /// A JSON document.
 enum Node<'a> {
@@ -223,7 +225,7 @@ impl Layout {
     }
 
     fn line(&self, text: &mut String, depth: usize) {
-        if let Some(indent) = self.indent {
+        if let Some(indent) = self.indent.filter(|_| text.len() < MAX_INDENTED) {
             text.push('\n');
             (0..depth).for_each(|_| text.push_str(indent));
         }
@@ -270,7 +272,10 @@ mod tests {
         let mut document = parse(text.as_bytes()).unwrap();
         let write = |document: &Node<'_>, layout: usize, escapes: usize| document.write(&LAYOUTS[layout], &ESCAPES[escapes]);
         assert_eq!(write(&document, 0, 0), "{\"b\":[1.0,1e3,-0,{},[]],\"a\":\"é/<\\\"\\n\",\"a\":null,\"😀\":true}");
-        assert_eq!(write(&document, 1, 1), "{\"b\": [1.0, 1e3, -0, {}, []], \"a\": \"\\u00e9/<\\\"\\n\", \"a\": null, \"\\ud83d\\ude00\": true}");
+        assert_eq!(
+            write(&document, 1, 1),
+            "{\"b\": [1.0, 1e3, -0, {}, []], \"a\": \"\\u00e9/<\\\"\\n\", \"a\": null, \"\\ud83d\\ude00\": true}"
+        );
         document.sort();
         assert_eq!(write(&document, 0, 4), "{\"a\":\"é/\\u003c\\\"\\n\",\"a\":null,\"b\":[1.0,1e3,-0,{},[]],\"😀\":true}");
         assert!(write(&document, 2, 0).starts_with("{\n  \"a\": \"é/<"), "{}", write(&document, 2, 0));

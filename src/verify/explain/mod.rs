@@ -66,13 +66,13 @@ const KINDS: &[Kind] = &[
 ];
 
 /// The kinds that can explain why there is no signature at all.
-const KINDS_WITHOUT_SIGNATURE: &[Kind] = &[headers::find, rows::find];
+const KINDS_WITHOUT_SIGNATURE: &[Kind] = &[headers::find, secrets::another_setup, rows::find];
 
 impl Refusal<'_> {
     /// The diagnosis of the refusal with what was expected and what came. Costs no more than reading a few headers.
     pub fn describe(&self) -> String {
         let parts = [Some(self.rejection.diagnosis.clone()), came::sentence(self)];
-        self.finished(parts.into_iter().flatten().collect())
+        self.finished(&parts.into_iter().flatten().collect::<Vec<_>>())
     }
 
     /// The diagnosis of the refusal with what was expected, what came, and which of the usual mistakes explains it. Costs
@@ -81,7 +81,7 @@ impl Refusal<'_> {
         let mut parts = vec![self.rejection.diagnosis.clone()];
         parts.extend(came::sentence(self));
         parts.extend(self.findings());
-        self.finished(parts)
+        self.finished(&parts)
     }
 
     fn findings(&self) -> Vec<String> {
@@ -92,17 +92,14 @@ impl Refusal<'_> {
         if let Some(found) = kinds.iter().find_map(|kind| kind(&bench)) {
             return [Some(found), bench.remains()].into_iter().flatten().collect();
         }
-        let mut parts = clock::verdict(self.rejection.code).map(str::to_owned).into_iter().collect::<Vec<_>>();
-        parts.extend(hints::all(self));
-        if parts.is_empty() && !is_missing {
-            parts.push(bench.nothing());
-        }
-        parts
+        let verdict = clock::verdict(self.rejection.code).map(str::to_owned);
+        let nothing = (verdict.is_none() && !is_missing).then(|| bench.nothing());
+        verdict.into_iter().chain(nothing).chain(hints::all(self)).collect()
     }
 
     /// The parts as one text. Nothing that is said quotes a secret; should a header's name or a URL happen to hold one, it is
     /// taken out here.
-    fn finished(&self, parts: Vec<String>) -> String {
+    fn finished(&self, parts: &[String]) -> String {
         let verifiers = std::iter::once(self.verifier).chain(self.others.iter().copied());
         text::without_secrets(parts.join("; "), verifiers.flat_map(|verifier| &verifier.setup.secrets))
     }

@@ -9,15 +9,20 @@ use super::trial::Bench;
 /// The most bytes that are unpacked: a small body may claim to be a large one.
 const MAX_UNPACKED: u64 = 1 << 20;
 
+/// What unpacks a body, if it is of that format.
+type Unpack = fn(&[u8]) -> Option<Vec<u8>>;
+
+/// The formats of `Content-Encoding` that can be unpacked here.
+const FORMATS: &[(&str, Unpack)] = &[
+    ("gzip", |body| unpacked(GzDecoder::new(body))),
+    ("deflate", |body| unpacked(ZlibDecoder::new(body))),
+    ("deflate, raw", |body| unpacked(DeflateDecoder::new(body))),
+];
+
 /// The body unpacked.
 pub(super) fn find(bench: &Bench<'_>) -> Option<String> {
     let body = bench.body()?;
-    let formats: [(&str, &dyn Fn() -> Option<Vec<u8>>); 3] = [
-        ("gzip", &|| unpacked(GzDecoder::new(&body[..]))),
-        ("deflate", &|| unpacked(ZlibDecoder::new(&body[..]))),
-        ("deflate, raw", &|| unpacked(DeflateDecoder::new(&body[..]))),
-    ];
-    let (name, _) = formats.into_iter().find(|(_, unpack)| unpack().is_some_and(|body| bench.try_body(body)))?;
+    let (name, _) = FORMATS.iter().find(|(_, unpack)| unpack(body).is_some_and(|body| bench.try_body(body)))?;
     Some(format!("it holds for the body once it is decompressed ({name}): the sender signs before it compresses, or a proxy compresses"))
 }
 

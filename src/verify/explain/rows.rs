@@ -6,7 +6,7 @@ use super::text;
 use super::trial::Bench;
 use super::value::filled;
 use crate::domain::RawRequest;
-use crate::provider::{Algorithm, Locator, Place, Provider, Template};
+use crate::provider::{Algorithm, Locator, Place, Provider, Table, Template};
 use crate::verify::Setup;
 
 /// The most rows that are named.
@@ -24,9 +24,12 @@ pub(super) fn find(bench: &Bench<'_>) -> Option<String> {
 
 fn another_row(bench: &Bench<'_>) -> Option<String> {
     let own = &bench.provider().name;
-    let rows = bench.refusal().table.iter().filter(|row| row.name != *own && is_filled(row, bench.request()));
+    let mut rows: Vec<_> = bench.refusal().table.iter().filter(|row| row.name != *own && is_filled(row, bench.request())).collect();
+    // Rows after which a header of the request is named come first, those for any sender last.
+    let is_named = |row: &Provider| bench.request().headers.iter().any(|(header, _)| header.contains(&*row.name));
+    rows.sort_by_key(|row| (!is_named(row), row.name.starts_with("generic-")));
     let holds = |row: &&Arc<Provider>| bench.try_setup(Setup { provider: Arc::clone(row), ..bench.setup().clone() });
-    let names: Vec<_> = rows.filter(holds).map(|row| row.name.to_string()).take(MAX_ROWS).collect();
+    let names: Vec<_> = rows.into_iter().filter(holds).map(|row| row.name.to_string()).take(MAX_ROWS).collect();
     (!names.is_empty()).then(|| {
         format!("with the same secret it holds by the row {}: is `provider` of this source the right one ({own})?", names.join(" or "))
     })
@@ -67,7 +70,7 @@ fn body_alone(bench: &Bench<'_>) -> Option<String> {
 }
 
 /// The headers that came in which other rows have their signature, with those rows.
-pub(super) fn signed_otherwise(own: &Provider, table: &crate::provider::Table, request: &RawRequest) -> Option<String> {
+pub(super) fn signed_otherwise(own: &Provider, table: &Table, request: &RawRequest) -> Option<String> {
     let mut headers: Vec<(&str, Vec<&str>)> = Vec::new();
     for row in table.iter().filter(|row| row.name != own.name) {
         let places = row.signatures.iter().filter_map(|signature| match &signature.place {

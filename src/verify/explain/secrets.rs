@@ -54,7 +54,8 @@ fn another_source(bench: &Bench<'_>) -> Option<String> {
     None
 }
 
-fn another_setup(bench: &Bench<'_>) -> Option<String> {
+/// All of another source's set-up: its row, secrets, URL and parameters.
+pub(super) fn another_setup(bench: &Bench<'_>) -> Option<String> {
     let other = others(bench).into_iter().find(|other| bench.try_setup(other.setup.clone()))?;
     let (name, provider) = (text::clean(&other.source), &other.provider().name);
     Some(format!("it holds for source {name} ({provider}) as that is configured: sent to the wrong source's URL?"))

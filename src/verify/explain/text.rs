@@ -34,16 +34,24 @@ pub(super) fn names<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     }
 }
 
-/// The text with every secret that stands in it replaced.
+/// The text with every secret that stands in it replaced, in upper or lower case: header names are lower-cased.
 pub(super) fn without_secrets<'a>(mut text: String, secrets: impl Iterator<Item = &'a SecretString>) -> String {
     for secret in secrets {
         let whole = secret.expose_secret().trim();
         let bare = whole.split_once('_').map_or(whole, |(_, rest)| rest);
         for part in [whole, bare] {
-            if part.len() >= SHORTEST_SECRET && text.contains(part) {
-                text = text.replace(part, "…");
+            if part.len() >= SHORTEST_SECRET {
+                text = without(text, &part.to_ascii_lowercase());
             }
         }
+    }
+    text
+}
+
+/// The text without this part of it, which is in lower case.
+fn without(mut text: String, part: &str) -> String {
+    while let Some(at) = text.to_ascii_lowercase().find(part) {
+        text.replace_range(at..at + part.len(), "…");
     }
     text
 }
@@ -62,7 +70,7 @@ mod tests {
     #[test]
     fn a_secret_is_taken_out_wherever_it_stands_and_short_ones_are_not_looked_for() {
         let secrets = ["whsec_abcdefgh".to_owned().into(), "sig".to_owned().into()];
-        let text = "a signature for https://h/abcdefgh/whsec_abcdefgh".to_owned();
+        let text = "a signature for https://h/AbcdEfgh/whsec_abcdefgh".to_owned();
         assert_eq!(without_secrets(text, secrets.iter()), "a signature for https://h/…/…");
     }
 }

@@ -92,7 +92,7 @@ fn with_prefix(text: &str, what: &[&'static str], signature: &Signature) -> Vec<
 
 /// A list whose items are separated otherwise than the row says.
 fn with_separators(value: &str, signature: &Signature) -> Option<String> {
-    let items = signature.items.as_ref()?;
+    let items = signature.items.as_ref().filter(|items| items.sets.is_none())?;
     let parts: Vec<_> = value.split([',', ';', ' ', '&']).map(str::trim).filter(|part| !part.is_empty()).collect();
     Some(parts.join(&items.separator))
 }
