@@ -6,7 +6,7 @@ use super::text;
 use super::trial::Bench;
 use super::value::filled;
 use crate::domain::RawRequest;
-use crate::provider::{Algorithm, Locator, Place, Provider, Table, Template};
+use crate::provider::{Algorithm, Locator, Place, Provider, Signature, Table, Template};
 use crate::verify::Setup;
 
 /// The most rows that are named.
@@ -24,7 +24,8 @@ pub(super) fn find(bench: &Bench<'_>) -> Option<String> {
 
 fn another_row(bench: &Bench<'_>) -> Option<String> {
     let own = &bench.provider().name;
-    let mut rows: Vec<_> = bench.refusal().table.iter().filter(|row| row.name != *own && is_filled(row, bench.request())).collect();
+    let is_other = |row: &&Arc<Provider>| row.name != *own && is_filled(row, bench.request()) && proves_as_much(row, bench.provider());
+    let mut rows: Vec<_> = bench.refusal().table.iter().filter(is_other).collect();
     // Rows after which a header of the request is named come first, those for any sender last.
     let is_named = |row: &Provider| bench.request().headers.iter().any(|(header, _)| header.contains(&*row.name));
     rows.sort_by_key(|row| (!is_named(row), row.name.starts_with("generic-")));
@@ -43,6 +44,22 @@ fn is_filled(row: &Provider, request: &RawRequest) -> bool {
         Place::Query(name) => request.query.split('&').any(|pair| pair.split('=').next() == Some(name)),
         _ => false,
     })
+}
+
+/// Whether a row proves the body where the other does, or needs the secret itself to be sent: else a changed body would be no
+/// matter, and the row would hold for no other reason.
+fn proves_as_much(row: &Provider, own: &Provider) -> bool {
+    let is_body = |place: &Locator| {
+        use Locator::{Body, BodyDigest, BodySha256, BodySha256Base64, BodySha256Base64Url, Document, FormSorted};
+        matches!(place, Body | BodyDigest | BodySha256 | BodySha256Base64 | BodySha256Base64Url | Document | FormSorted)
+    };
+    let has_body = |template: &Template| template.locators().into_iter().any(is_body);
+    let covers = |signature: &Signature| match &signature.jwt {
+        Some(rule) => rule.detached || rule.claims.iter().any(|(_, wanted)| wanted.iter().any(has_body)),
+        None => has_body(&signature.signed),
+    };
+    let needs_secret = |signature: &Signature| signature.algorithm.sends_secret();
+    !own.signatures.iter().any(covers) || row.signatures.iter().all(|signature| covers(signature) || needs_secret(signature))
 }
 
 /// The set-up with a row that has been changed.
