@@ -124,6 +124,40 @@ async fn verify_tries_the_secrets_of_the_configuration() {
     assert_eq!(accepted.stderr, "");
 }
 
+#[tokio::test]
+async fn the_examples_in_the_documentation_are_what_the_program_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let body = r#"{"id":"evt_1","type":"invoice.paid","data":{"object":{"amount":1200}}}"#;
+    let signed = |secret: &str| hmac_hex(secret, &[b"1767323045.", body.as_bytes()]);
+    let pretty = serde_json::to_string_pretty(&serde_json::from_str::<Value>(body).unwrap()).unwrap();
+    let written =
+        [("test.http", signed("hunter2-test"), body), ("anew.http", signed("hunter2-live"), &pretty), ("forged.http", signed("x"), body)];
+    for (file, signature, body) in written {
+        let head = "# provider: stripe\n# secret: hunter2-live\n# at: 2026-01-02T03:04:05Z\nPOST /hooks/stripe HTTP/1.1\n";
+        std::fs::write(folder.path().join(file), format!("{head}Stripe-Signature: t=1767323045,v1={signature}\n\n{body}")).unwrap();
+    }
+    let documentation = include_str!("../../docs/REFUSALS.md");
+    let configuration = documentation.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
+    std::fs::write(folder.path().join("onceward.toml"), configuration).unwrap();
+    let mut verify = command(folder.path(), &["verify", "test.http", "anew.http", "forged.http", "--json"]);
+    verify.env("STRIPE_LIVE_SECRET", "hunter2-live").env("STRIPE_TEST_SECRET", "hunter2-test");
+    // How many variants there are is not the same from one version to the next.
+    let plain = |text: &str| text.replace(|c: char| c.is_ascii_digit(), "");
+    let quoted = plain(&documentation.replace("\n> ", " "));
+    let lines = Ran::of(verify).await.ended(1).json();
+    assert_eq!(lines.len(), 3);
+    for (at, line) in lines.iter().enumerate() {
+        let said = line["diagnosis"].as_str().unwrap();
+        let last = said.rsplit("; ").next().unwrap();
+        assert!(quoted.contains(&plain(if at == 0 { said } else { last })), "docs/REFUSALS.md says otherwise: {said}");
+    }
+    for code in
+        onceward::domain::Code::all().filter(|code| code.as_str().starts_with("signature-") || code.as_str().starts_with("timestamp-"))
+    {
+        assert!(documentation.contains(&format!("`{code}`")), "docs/REFUSALS.md does not explain {code}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_came_is_harmless_text_in_the_log() {
     let app = TestApp::start(TWO_SOURCES).await;
