@@ -19,7 +19,7 @@ use crate::domain::{
 use crate::provider::Table;
 use crate::store::Inbox;
 use crate::verify::Judgement;
-use explain::Explainer;
+use explain::{Explainer, Explaining};
 
 /// Requests for unknown sources that are written of in a burst, and then in each second.
 const UNKNOWN_WRITTEN: NonZeroU32 = NonZeroU32::new(5).unwrap();
@@ -153,18 +153,20 @@ impl Ingest {
 
     async fn refuse(&self, source: &Source, request: RawRequest, rejection: Rejection, now: Timestamp) -> Answer {
         let code = rejection.code;
-        let keep = source.may_write_of_refusal();
-        self.tell(&Happening::Refused { source: &source.name, code, diagnosis: &rejection.diagnosis, quiet: !keep });
-        if keep {
-            self.log_rejection(source, request, rejection, now).await;
+        let tell = |diagnosis: &str, quiet: bool| self.tell(&Happening::Refused { source: &source.name, code, diagnosis, quiet });
+        if source.may_write_of_refusal() {
+            let (rejection, explaining) = self.explainer.describe(source, &request, rejection, now);
+            tell(&rejection.diagnosis, false);
+            self.log_rejection(source, request, rejection, explaining).await;
+        } else {
+            tell(&rejection.diagnosis, true);
         }
         Answer::Refused { code, retry_after: None }
     }
 
     /// Keeps a refused request. A refusal stands whether or not it could be kept, and its answer does not wait for a store
     /// that has trouble: the store has told of it, and that is all. What explains it follows later.
-    async fn log_rejection(&self, source: &Source, request: RawRequest, rejection: Rejection, now: Timestamp) {
-        let (rejection, explaining) = self.explainer.describe(source, &request, rejection, now);
+    async fn log_rejection(&self, source: &Source, request: RawRequest, rejection: Rejection, explaining: Option<Explaining>) {
         let rejection = NewRejection {
             source: Arc::clone(&source.name),
             rejection,

@@ -8,7 +8,7 @@ use crate::verify::Setup;
 
 /// The most URLs that are tried.
 const MAX_URLS: usize = 160;
-/// The longest URL that is shown.
+/// The longest host and the longest path that are shown.
 const MAX_SHOWN: usize = 200;
 /// The longest URL, and the longest host or path of a header, of which variants are made: they are many.
 const MAX_LENGTH: usize = 2_048;
@@ -46,8 +46,8 @@ impl Address {
     fn shown(&self) -> String {
         let query = if self.query.is_empty() { "" } else { "?…" };
         let user = if self.user.is_empty() { "" } else { "…@" };
-        let rest = text::clean_up_to(&format!("{}{}{}", self.host, self.port, self.path), MAX_SHOWN);
-        format!("{}://{user}{rest}{query}", text::clean(&self.scheme))
+        let (host, path) = (text::clean_up_to(&self.host, MAX_SHOWN), text::clean_up_to(&self.path, MAX_SHOWN));
+        format!("{}://{user}{host}{}{path}{query}", text::clean(&self.scheme), text::clean(&self.port))
     }
 
     /// In how many parts they differ.

@@ -105,7 +105,7 @@ pub(super) fn signed_otherwise(own: &Provider, table: &Table, request: &RawReque
         // The row that the header is named after comes first.
         rows.sort_by_key(|row| !header.contains(*row));
         rows.dedup();
-        format!("{} is what {} signs in", text::clean(header), text::names(rows.iter().copied().take(MAX_ROWS)))
+        format!("{} carries the signature of {}", text::clean(header), text::names(rows.iter().copied().take(MAX_ROWS)))
     };
     let found: Vec<_> = headers.iter_mut().take(MAX_ROWS).map(shown).collect();
     (!found.is_empty()).then(|| format!("the header {}: is `provider` of this source the right one ({})?", found.join(", "), own.name))

@@ -4,7 +4,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 /// The most names in one list.
 const MAX_NAMES: usize = 8;
-/// The longest name that is shown; a longer one is cut.
+/// The longest name that is shown.
 const MAX_NAME: usize = 60;
 /// Shorter secrets are not looked for: they stand in many a word, and are no secrets.
 const SHORTEST_SECRET: usize = 6;
@@ -14,13 +14,12 @@ pub(super) fn clean(text: &str) -> String {
     clean_up_to(text, MAX_NAME)
 }
 
-/// [`clean`], with a length of its own.
+/// [`clean`], with a length of its own. What is longer is counted and not cut: half of a secret would not be recognised as one.
 pub(super) fn clean_up_to(text: &str, most: usize) -> String {
-    let mut clean: String = text.chars().take(most).map(|c| if c.is_ascii_graphic() || c == ' ' { c } else { '?' }).collect();
-    if text.chars().nth(most).is_some() {
-        clean.push('…');
+    match text.chars().nth(most) {
+        None => text.chars().map(|c| if c.is_ascii_graphic() || c == ' ' { c } else { '?' }).collect(),
+        Some(_) => format!("({} characters)", text.chars().count()),
     }
-    clean
 }
 
 /// A list of names from outside: `a, b and 3 more`.
@@ -63,7 +62,8 @@ mod tests {
     #[test]
     fn text_from_outside_is_harmless_and_short() {
         assert_eq!(clean("a\u{1b}[2J\r\nb\u{202e}é"), "a?[2J??b??");
-        assert_eq!(clean(&"x".repeat(100)).chars().count(), MAX_NAME + 1);
+        assert_eq!(clean(&"x".repeat(MAX_NAME)), "x".repeat(MAX_NAME));
+        assert_eq!(clean(&"é".repeat(MAX_NAME + 1)), "(61 characters)");
         assert_eq!(names(["a"; 10]), "a, a, a, a, a, a, a, a and 2 more");
     }
 

@@ -1,6 +1,5 @@
 //! The bench on which variants are tried: asks the verifier, counts what that costs, and stops at a bound.
 
-use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
@@ -86,7 +85,7 @@ impl<'a> Bench<'a> {
     /// The body as text for variants to be made of; `None` where it is too large, or not signed.
     pub(super) fn body(&self) -> Option<&'a Bytes> {
         let body = &self.refusal.request.body;
-        if !self.is_unproved() || self.provider().signatures.iter().all(|signature| signature.algorithm.sends_secret()) {
+        if !self.is_unproved() || !self.covers_body() {
             return None;
         }
         if body.len() > MAX_BODY {
@@ -94,6 +93,11 @@ impl<'a> Bench<'a> {
             return None;
         }
         Some(body)
+    }
+
+    /// Whether a changed body can be the reason: not where the secret itself is sent.
+    fn covers_body(&self) -> bool {
+        !self.provider().signatures.iter().all(|signature| signature.algorithm.sends_secret())
     }
 
     /// Whether the request would hold with this body.
@@ -171,11 +175,12 @@ impl<'a> Bench<'a> {
 
     /// What is said when nothing was found.
     pub(super) fn nothing(&self) -> String {
-        let cut_short: Cow<'_, str> = match self.cut_short.get() {
-            true => " (not all of them, because the body is large or there is too much to try)".into(),
-            false => "".into(),
+        let cut_short = match self.cut_short.get() {
+            true => " (not all of them, because the body is large or there is too much to try)",
+            false => "",
         };
         let tried = self.tried.get();
-        format!("none of the usual mistakes explains it, in {tried} variants tried{cut_short}: another secret, another body, or forged")
+        let body = if self.covers_body() { "another body, " } else { "" };
+        format!("none of the usual mistakes explains it, in {tried} variants tried{cut_short}: another secret, {body}or forged")
     }
 }

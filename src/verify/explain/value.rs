@@ -30,9 +30,14 @@ pub(super) fn find(bench: &Bench<'_>) -> Option<String> {
 
 /// The first way to sign whose header is there, with that header's name and value.
 pub(super) fn filled<'a>(signatures: &'a [Signature], request: &'a RawRequest) -> Option<(&'a Signature, &'a str, &'a str)> {
-    signatures.iter().find_map(|signature| match &signature.place {
-        Place::Header(name) => Some((signature, name.as_str(), request.headers.text(name)?)),
-        _ => None,
+    let is_numbered = |name: &str, family: &str| name.strip_prefix(family).is_some_and(|number| number.parse::<u16>().is_ok());
+    signatures.iter().find_map(|signature| {
+        let (name, value) = match &signature.place {
+            Place::Header(own) => request.headers.iter().find(|(name, _)| name == own)?,
+            Place::Headers(family) => request.headers.iter().find(|(name, _)| is_numbered(name, family))?,
+            _ => return None,
+        };
+        Some((signature, name, std::str::from_utf8(value).ok()?))
     })
 }
 

@@ -122,7 +122,7 @@ fn another_rows_signature_header_is_a_hint_where_nothing_holds() {
     let sent = request(&[("x-gitea-signature", &hex::encode(hmac("forged", "{}")))], "{}");
     says(
         &explained(STRIPE, &[], &sent),
-        &["the header x-gitea-signature is what gitea", "provider` of this source the right one (stripe)?"],
+        &["the header x-gitea-signature carries the signature of gitea", "provider` of this source the right one (stripe)?"],
     );
 }
 
