@@ -18,7 +18,8 @@ pub(super) fn sources(config: &Config) -> Result<Vec<ingest::Source>, StartError
     config.sources.iter().map(source).collect()
 }
 
-fn source(source: &config::Source) -> Result<ingest::Source, StartError> {
+/// What judges the requests of a source.
+pub(super) fn verifier(source: &config::Source) -> Result<Verifier, StartError> {
     let setup = Setup {
         provider: Arc::clone(&source.provider),
         secrets: source.secrets.clone(),
@@ -28,8 +29,11 @@ fn source(source: &config::Source) -> Result<ingest::Source, StartError> {
         verify: source.verify,
         replay_guard: source.replay_guard,
     };
-    let verifier =
-        Verifier::new(Arc::clone(&source.name), setup).map_err(|error| StartError::Key { source_name: source.name.to_string(), error })?;
+    Verifier::new(Arc::clone(&source.name), setup).map_err(|error| StartError::Key { source_name: source.name.to_string(), error })
+}
+
+fn source(source: &config::Source) -> Result<ingest::Source, StartError> {
+    let verifier = verifier(source)?;
     let rate = source.rate_limit.and_then(|rate| Some((NonZeroU32::new(rate.count)?, rate.per)));
     Ok(ingest::Source::new(Arc::clone(&source.name), verifier, source.max_body, rate))
 }

@@ -25,7 +25,7 @@ use crate::store::Inbox as _;
 use crate::store::sqlite::{OpenError, Options, SqliteStore};
 pub use crate::telemetry::{Format as LogFormat, init as init_log};
 use crate::telemetry::{Tee, Telemetry};
-use crate::verify::KeyError;
+use crate::verify::{KeyError, Verifier};
 
 /// How long everything together may take to stop.
 const STOP_WITHIN: Duration = Duration::from_secs(10);
@@ -114,6 +114,7 @@ impl App {
             observer,
             clock: Arc::clone(&clock),
             fetch: Arc::new(fetch::Fetcher(crate::net::Client::new()?)),
+            table: Arc::clone(&config.providers),
         };
         let ingest = Arc::new(Ingest::new(sources, parts));
         let closing = CancellationToken::new();
@@ -231,6 +232,14 @@ pub async fn forget_secret(database: &Path, source: &str) -> anyhow::Result<bool
 pub fn check(config: &Config) -> Result<(), StartError> {
     build::sources(config)?;
     Ok(config.tls.as_ref().map_or(Ok(()), http::check_tls)?)
+}
+
+/// The verifiers of the sources, in the order of the file.
+///
+/// # Errors
+/// [`StartError::Key`] when a secret is not of its provider's form.
+pub fn verifiers(config: &Config) -> Result<Vec<Verifier>, StartError> {
+    config.sources.iter().map(build::verifier).collect()
 }
 
 fn open(config: &Config, observer: Arc<dyn Observer>) -> Result<SqliteStore, OpenError> {

@@ -100,6 +100,11 @@ impl FileArguments {
             None => Ok(Table::builtin()),
         }
     }
+
+    /// The configuration of the file alone.
+    pub(super) fn load(&self) -> anyhow::Result<Config> {
+        Ok(load(self.path().as_deref(), &Overrides::default())?)
+    }
 }
 
 impl FileArguments {

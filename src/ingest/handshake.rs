@@ -16,7 +16,7 @@ impl Ingest {
                 Ok(true) => {}
                 Ok(false) => {
                     let known = "the source has another secret already, and only the first handshake is believed";
-                    return self.refuse(source, request, Rejection::new(Code::SignatureMismatch, known)).await;
+                    return self.refuse(source, request, Rejection::new(Code::SignatureMismatch, known), self.clock().now()).await;
                 }
                 Err(_) => {
                     let why = "the store cannot keep the secret of a handshake now";

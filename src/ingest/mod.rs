@@ -1,5 +1,6 @@
 //! The way in: verify, record, wake. Knows nothing of the HTTP server before it or the engine behind it.
 
+mod explain;
 mod handshake;
 mod keyring;
 mod reverify;
@@ -19,11 +20,13 @@ pub use reverify::Reverified;
 pub use source::Source;
 
 use crate::domain::{
-    Clock, Code, EventKey, Happening, NewRejection, Observer, RawRequest, Rejection, Reply, Routes, SealKey, SealedCredentials,
+    Clock, Code, EventKey, Happening, NewRejection, Observer, RawRequest, Rejection, Reply, Routes, SealKey, SealedCredentials, Timestamp,
     VerifiedEvent, Wake,
 };
+use crate::provider::Table;
 use crate::store::{Inbox, Recorded};
 use crate::verify::{Judgement, PublishedKey};
+use explain::{Explainer, Explaining};
 
 /// How long a request waits for a key that its sender publishes.
 const FETCH_DEADLINE: Duration = Duration::from_secs(5);
@@ -74,6 +77,8 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// Fetches what senders publish.
     pub fetch: Arc<dyn Fetch>,
+    /// The senders whose ways to sign are tried on what is refused.
+    pub table: Arc<Table>,
 }
 
 /// The way in for all sources.
@@ -84,13 +89,16 @@ pub struct Ingest {
     unknown: DefaultDirectRateLimiter,
     /// Under which static credentials of refused requests are sealed, once it was needed.
     seal_key: Arc<OnceCell<SealKey>>,
+    explainer: Explainer,
 }
 
 impl Ingest {
     /// The way in for these sources.
     pub fn new(sources: Vec<Source>, parts: Parts) -> Self {
+        let explainer = Explainer::new(&sources, Arc::clone(&parts.table));
         let sources = sources.into_iter().map(|source| (Arc::clone(&source.name), source)).collect();
-        Self { sources, parts, unknown: RateLimiter::direct(Quota::per_second(UNKNOWN_WRITTEN)), seal_key: Arc::default() }
+        let unknown = RateLimiter::direct(Quota::per_second(UNKNOWN_WRITTEN));
+        Self { sources, parts, unknown, seal_key: Arc::default(), explainer }
     }
 
     /// The source of that name.
@@ -120,10 +128,11 @@ impl Ingest {
             Ok(key) => key,
             Err(answer) => return answer,
         };
-        match verifier.judge_by(&request, self.parts.clock.now(), key.as_ref()) {
+        let now = self.parts.clock.now();
+        match verifier.judge_by(&request, now, key.as_ref()) {
             Ok(Judgement::Handshake(answered)) => self.shake_hands(source, request, answered).await,
             Ok(Judgement::Event(event)) => self.record(source, event).await,
-            Err(rejection) => self.refuse(source, request, rejection).await,
+            Err(rejection) => self.refuse(source, request, rejection, now).await,
         }
     }
 
@@ -198,19 +207,22 @@ impl Ingest {
         }
     }
 
-    async fn refuse(&self, source: &Source, request: RawRequest, rejection: Rejection) -> Answer {
+    async fn refuse(&self, source: &Source, request: RawRequest, rejection: Rejection, now: Timestamp) -> Answer {
         let code = rejection.code;
-        let keep = source.may_write_of_refusal();
-        self.tell(&Happening::Refused { source: &source.name, code, diagnosis: &rejection.diagnosis, quiet: !keep });
-        if keep {
-            self.log_rejection(source, request, rejection).await;
+        let tell = |diagnosis: &str, quiet: bool| self.tell(&Happening::Refused { source: &source.name, code, diagnosis, quiet });
+        if source.may_write_of_refusal() {
+            let (rejection, explaining) = self.explainer.describe(source, &request, rejection, now);
+            tell(&rejection.diagnosis, false);
+            self.log_rejection(source, request, rejection, explaining).await;
+        } else {
+            tell(&rejection.diagnosis, true);
         }
         Answer::Refused { code, retry_after: None }
     }
 
     /// Keeps a refused request. A refusal stands whether or not it could be kept, and its answer does not wait for a store
-    /// that has trouble: the store has told of it, and that is all.
-    async fn log_rejection(&self, source: &Source, request: RawRequest, rejection: Rejection) {
+    /// that has trouble: the store has told of it, and that is all. What explains it follows later.
+    async fn log_rejection(&self, source: &Source, request: RawRequest, rejection: Rejection, explaining: Option<Explaining>) {
         let credentials = source.verifier.credentials(&request);
         let mut rejection = NewRejection {
             source: Arc::clone(&source.name),
@@ -228,7 +240,11 @@ impl Ingest {
             if !credentials.is_empty() {
                 rejection.sealed = credentials.seal(key.get_or_try_init(|| inbox.seal_key()).await?);
             }
-            inbox.refuse(rejection).await
+            let id = inbox.refuse(rejection).await?;
+            if let Some(explaining) = explaining {
+                tokio::spawn(async move { explaining.into_log(&*inbox, id).await });
+            }
+            Ok::<_, StoreError>(())
         });
         if let Ok(Ok(Err(error))) = tokio::time::timeout(REFUSAL_PATIENCE, logging).await {
             tracing::debug!(source.name = &*source.name, cause = %error, "a refused request is not kept");

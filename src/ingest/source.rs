@@ -18,8 +18,8 @@ const REFUSALS_WRITTEN: NonZeroU32 = NonZeroU32::new(50).unwrap();
 pub struct Source {
     /// The name, which is also the URL's.
     pub name: Arc<str>,
-    /// Judges its requests.
-    pub verifier: Verifier,
+    /// Judges its requests. Shared with what explains refusals.
+    pub verifier: Arc<Verifier>,
     /// The largest body in bytes.
     pub max_body: usize,
     admission: Option<DefaultDirectRateLimiter>,
@@ -39,6 +39,7 @@ impl Source {
             Some(RateLimiter::direct(quota))
         });
         let refusals = RateLimiter::direct(Quota::per_second(REFUSALS_WRITTEN));
+        let verifier = Arc::new(verifier);
         Self { name, verifier, max_body, admission, refusals, keyring: Keyring::new(), learned: OnceLock::new() }
     }
 

@@ -52,6 +52,7 @@ macro_rules! contract {
                 ids_that_only_look_alike_are_different_events
                 rejections_are_bounded_by_count_for_each_source
                 rejections_are_bounded_by_bytes
+                an_explanation_takes_the_place_of_a_diagnosis_within_the_bounds
                 everything_is_still_there_after_reopening
                 what_was_acknowledged_survives_a_crash
                 a_store_that_can_commit_is_ready

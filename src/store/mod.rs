@@ -75,11 +75,17 @@ pub trait Inbox: Send + Sync {
     /// repeated call finds a duplicate.
     async fn record(&self, event: VerifiedEvent, destinations: Vec<Arc<str>>) -> Result<Recorded, StoreError>;
 
-    /// Adds to the rejection log; the oldest of the same source beyond its bounds go.
+    /// Adds to the rejection log, and returns the number there; the oldest of the same source beyond its bounds go.
     ///
     /// # Errors
     /// As [`Inbox::record`], but the queue is full much sooner: refusals must not crowd out events.
-    async fn refuse(&self, rejection: NewRejection) -> Result<(), StoreError>;
+    async fn refuse(&self, rejection: NewRejection) -> Result<i64, StoreError>;
+
+    /// Puts an explanation in the place of the diagnosis of a rejection, if that is still in the log.
+    ///
+    /// # Errors
+    /// As [`Inbox::refuse`]; safe to repeat.
+    async fn explain(&self, id: i64, diagnosis: String) -> Result<(), StoreError>;
 
     /// The key under which static credentials of refused requests are sealed: random, made once for each database.
     ///

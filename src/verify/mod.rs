@@ -4,6 +4,7 @@
 mod age;
 mod canonical;
 mod content;
+pub mod explain;
 mod form;
 #[doc(hidden)]
 pub mod fuzzing;

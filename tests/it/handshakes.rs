@@ -120,6 +120,7 @@ impl Sns {
             observer: Arc::new(Silent),
             clock: Arc::new(SystemClock),
             fetch: Arc::clone(&host) as _,
+            table: Arc::new(Table::builtin()),
         };
         let setup = Setup::new(Table::builtin().get("aws-sns").unwrap().clone(), Vec::new());
         let source = Source::new("sns".into(), Verifier::new("sns", setup).unwrap(), 1 << 20, None);

@@ -10,6 +10,7 @@ mod content;
 mod dedupe;
 mod delivery;
 mod durability;
+mod explain;
 mod fixtures;
 mod forward;
 mod guarantees;

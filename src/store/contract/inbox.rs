@@ -124,6 +124,31 @@ pub(crate) async fn rejections_are_bounded_by_bytes<H: Harness>() {
     assert!(store.rejections(RejectionFilter::default(), all()).await.unwrap().is_empty());
 }
 
+pub(crate) async fn an_explanation_takes_the_place_of_a_diagnosis_within_the_bounds<H: Harness>() {
+    let harness = H::new();
+    let store = harness.open().await;
+    let (mut ids, code) = (Vec::new(), Code::SignatureMismatch);
+    for (source, diagnosis) in [("pay", "kept"), ("hub", "a"), ("hub", "b"), ("hub", "c")] {
+        ids.push(store.refuse(rejection(source, diagnosis, code, at(0), 3_000)).await.unwrap());
+    }
+    store.explain(ids[2], "b, and why".to_owned()).await.unwrap();
+    let kept = async || {
+        let rows = store.rejections(RejectionFilter::default(), all()).await.unwrap();
+        rows.into_iter().map(|row| (row.id, row.code, row.diagnosis)).collect::<Vec<_>>()
+    };
+    let [pay, a, b, c] = ids[..] else { unreachable!() };
+    let row = |id: i64, diagnosis: &str| (id, code, diagnosis.to_owned());
+    assert_eq!(kept().await, [row(c, "c"), row(b, "b, and why"), row(a, "a"), row(pay, "kept")]);
+    // One that is not in the log, or not any more.
+    store.explain(c + 1, "unknown".to_owned()).await.unwrap();
+    let long = "é".repeat(1_000);
+    store.explain(c, long.clone()).await.unwrap();
+    assert_eq!(kept().await, [row(c, &long), row(b, "b, and why"), row(pay, "kept")], "what is said counts, too");
+    store.explain(c, "c".to_owned()).await.unwrap();
+    let d = store.refuse(rejection("hub", "d", code, at(0), 3_000)).await.unwrap();
+    assert_eq!(kept().await, [row(d, "d"), row(c, "c"), row(b, "b, and why"), row(pay, "kept")], "and no longer than it is there");
+}
+
 pub(crate) async fn everything_is_still_there_after_reopening<H: Harness>() {
     let harness = H::new();
     let store = harness.open().await;

@@ -8,6 +8,7 @@ mod claim;
 mod conditions;
 mod deliveries;
 mod events;
+mod explain;
 mod fault;
 mod finish;
 mod identity;

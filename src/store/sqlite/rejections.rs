@@ -27,7 +27,8 @@ impl Refuse {
 }
 
 impl Operation for Refuse {
-    type Output = ();
+    /// The number in the log.
+    type Output = i64;
     const PRIORITY: Priority = Priority::Spare;
 
     fn bytes(&self) -> usize {
@@ -36,7 +37,7 @@ impl Operation for Refuse {
         headers.encoded().len() + body.len() + subpath.len() + query.len() + rejection.diagnosis.len() + sealed
     }
 
-    fn run(&self, unit: &mut Unit<'_>) -> Result<(), Fault> {
+    fn run(&self, unit: &mut Unit<'_>) -> Result<i64, Fault> {
         let NewRejection { source, rejection, method, subpath, query, headers, body, received_at, .. } = &self.rejection;
         let source = unit.intern(Role::Source, source)?;
         let row = (
@@ -53,8 +54,9 @@ impl Operation for Refuse {
             self.bytes() as i64,
         );
         unit.execute(INSERT, row)?;
+        let id = unit.conn.last_insert_rowid();
         unit.cut_rejections(source);
-        Ok(())
+        Ok(id)
     }
 }
 

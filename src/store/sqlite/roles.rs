@@ -9,6 +9,7 @@ use secrecy::SecretString;
 
 use super::SqliteStore;
 use super::claim::{ClaimDue, Release};
+use super::explain::Explain;
 use super::finish::Finish;
 use super::identity::log_of;
 use super::learned::{self, Forget, Learn};
@@ -34,7 +35,7 @@ impl Inbox for SqliteStore {
         self.write(Record::new(event, destinations)).await
     }
 
-    async fn refuse(&self, rejection: NewRejection) -> Result<(), StoreError> {
+    async fn refuse(&self, rejection: NewRejection) -> Result<i64, StoreError> {
         self.write(Refuse::new(rejection)).await
     }
 
@@ -74,6 +75,10 @@ impl Inbox for SqliteStore {
 
     async fn forget(&self, source: Arc<str>) -> Result<bool, StoreError> {
         self.write(Forget(source)).await
+    }
+
+    async fn explain(&self, id: i64, diagnosis: String) -> Result<(), StoreError> {
+        self.write(Explain { id, diagnosis }).await
     }
 
     async fn ready(&self) -> Result<(), StoreError> {
