@@ -21,6 +21,8 @@ use crate::provider::{Algorithm, Encoding, Place};
 /// The most credentials of a request that are sealed. Senders have one or two; a header that comes twice is refused anyway.
 const MAX_CREDENTIALS: usize = 8;
 
+const NOT_KEPT: &str = "the signature stood in a header for credentials, which are not kept: it cannot be verified again";
+
 /// The static credentials of a request as they were sent: to be sealed at once, never to be kept.
 pub struct Credentials(Vec<(CredentialPlace, Vec<u8>)>);
 
@@ -106,9 +108,11 @@ impl Verifier {
     fn value(&self, request: &RawRequest, credential: &SealedCredential, key: &SealKey) -> Result<Option<String>, Rejection> {
         let mut stand_in = None;
         for scheme in self.schemes.iter().filter(|scheme| stands_at(scheme, &credential.place)) {
-            if !is_comparable(scheme) {
-                let kept = "stood in a header for credentials, which are not kept: it cannot be verified again";
-                return Err(Rejection::new(Code::SignatureMissing, format!("the signature {kept}")));
+            match is_comparable(scheme) {
+                true => {}
+                // Another signature may hold.
+                false if self.provider().any_signature => continue,
+                false => return Err(Rejection::new(Code::SignatureMissing, NOT_KEPT)),
             }
             for secret in &scheme.keys {
                 let wanted = self.wanted(request, scheme, secret);

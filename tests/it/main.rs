@@ -18,6 +18,7 @@ mod lists;
 mod metrics;
 mod receive;
 mod recovery;
+mod reverify;
 mod shutdown;
 mod startup;
 mod support;
