@@ -10,10 +10,9 @@ use crate::domain::{EventKey, Happening, RefusedRequest, Rejection, VerifiedEven
 use crate::store::Recorded;
 use crate::verify::Judgement;
 
-/// So many rejections are looked for at a time.
-const PAGE: usize = 200;
-/// So many are let in together, and share a commit: each may have a large body.
+/// So many are committed together, or fewer when their bodies come to so many bytes.
 const TOGETHER: usize = 8;
+const TOGETHER_BYTES: usize = 4 << 20;
 
 /// What verifying several again came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -28,7 +27,7 @@ pub struct Reverified {
 #[allow(clippy::large_enum_variant, reason = "the large one is what is looked for, and it lives for one request")]
 enum Verdict {
     /// A proved event.
-    Event(VerifiedEvent),
+    Event(Box<VerifiedEvent>),
     /// Still refused; `None` where there is nothing new to say of it.
     Refused(Option<Rejection>),
 }
@@ -52,29 +51,24 @@ impl Ingest {
     /// # Errors
     /// [`StoreError`]; what was accepted until then stays so, and it is safe to repeat.
     pub async fn reverify_all(&self, source: Option<&str>) -> Result<Reverified, StoreError> {
-        let source: Option<Arc<str>> = source.map(Into::into);
-        // What arrives meanwhile is refused by today's secrets.
-        let begun = self.parts.clock.now();
-        let (mut total, mut after) = (Reverified::default(), 0);
-        loop {
-            let ids = self.parts.inbox.still_refused(source.clone(), begun, after, PAGE).await?;
-            let Some(last) = ids.last() else { return Ok(total) };
-            after = *last;
-            for ids in ids.chunks(TOGETHER) {
-                self.reverify_these(ids, &mut total).await?;
+        let (mut total, mut judged, mut bytes) = (Reverified::default(), Vec::new(), 0);
+        for id in self.parts.inbox.still_refused(source.map(Into::into)).await? {
+            let refused = self.parts.inbox.refused(id).await?;
+            let Some(refused) = refused.filter(|refused| !refused.accepted) else { continue };
+            bytes += refused.request.body.len();
+            judged.push((id, self.judge_again(refused).await?));
+            if judged.len() >= TOGETHER || bytes >= TOGETHER_BYTES {
+                self.settle_all(std::mem::take(&mut judged), &mut total).await?;
+                bytes = 0;
             }
         }
+        self.settle_all(judged, &mut total).await?;
+        Ok(total)
     }
 
-    async fn reverify_these(&self, ids: &[i64], total: &mut Reverified) -> Result<(), StoreError> {
-        let mut verdicts = Vec::with_capacity(ids.len());
-        for id in ids {
-            match self.parts.inbox.refused(*id).await? {
-                Some(refused) if !refused.accepted => verdicts.push((*id, self.judge_again(refused).await?)),
-                _ => {}
-            }
-        }
-        let settling = verdicts.into_iter().map(|(id, verdict)| self.settle(id, verdict));
+    /// In their order, and as far as they lie together in one commit.
+    async fn settle_all(&self, judged: Vec<(i64, Verdict)>, total: &mut Reverified) -> Result<(), StoreError> {
+        let settling = judged.into_iter().map(|(id, verdict)| self.settle(id, verdict));
         for accepted in try_join_all(settling).await? {
             total.accepted += u64::from(accepted);
             total.refused += u64::from(!accepted);
@@ -86,13 +80,21 @@ impl Ingest {
         let RefusedRequest { source, request, sealed, .. } = refused;
         // Nothing new can be said where the source is not configured any more.
         let Some(source) = self.source(&source) else { return Ok(Verdict::Refused(None)) };
-        let arrived = request.received_at;
-        let judged = match sealed.0.is_empty() {
-            true => source.verifier().judge(&request, arrived),
-            false => source.verifier().judge_sealed(&request, &sealed, self.seal_key().await?, arrived),
+        let (arrived, verifier) = (request.received_at, self.verifier(source).await?);
+        let request = match sealed.0.is_empty() {
+            true => Ok(request),
+            false => verifier.unsealed(&request, &sealed, self.seal_key().await?),
+        };
+        let judged = match request {
+            Ok(request) => {
+                // Where the sender's key cannot be had now, nothing can be said.
+                let Ok(published) = self.published(source, &request).await else { return Ok(Verdict::Refused(None)) };
+                verifier.judge_by(&request, arrived, published.as_ref())
+            }
+            Err(rejection) => Err(rejection),
         };
         Ok(match judged {
-            Ok(Judgement::Event(event)) => Verdict::Event(event),
+            Ok(Judgement::Event(event)) => Verdict::Event(Box::new(event)),
             // It would hold, but nobody waits for its answer.
             Ok(Judgement::Handshake(_)) => Verdict::Refused(None),
             Err(rejection) => Verdict::Refused(Some(rejection)),
@@ -109,7 +111,7 @@ impl Ingest {
         };
         let (key, event_type) = (event.key.clone(), event.event_type.clone());
         let destinations = self.parts.routes.destinations(&key.source, &event_type);
-        if let Some(recorded) = inbox.readmit(id, event, destinations.clone(), self.parts.clock.now()).await? {
+        if let Some(recorded) = inbox.readmit(id, *event, destinations.clone(), self.parts.clock.now()).await? {
             self.readmitted(id, key, &recorded, &destinations);
         }
         Ok(true)

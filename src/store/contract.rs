@@ -99,10 +99,11 @@ macro_rules! contract {
             reverify {
                 a_refused_request_comes_back_whole
                 what_is_let_in_is_recorded_and_marked_together_and_once
+                what_is_let_in_late_is_found_by_when_it_arrived
                 a_duplicate_and_dropped_content_are_let_in_as_such
                 what_is_still_refused_says_why_by_what_was_judged_last
                 rejections_are_found_by_their_status
-                the_next_to_verify_are_told_in_order
+                what_is_still_refused_is_told_oldest_first
                 what_is_cut_from_the_log_takes_its_verdict_along_and_can_still_be_let_in
                 the_key_of_credentials_is_one_for_all_processes_and_stays
             }

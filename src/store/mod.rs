@@ -99,11 +99,11 @@ pub trait Inbox: Send + Sync {
     /// [`StoreError`].
     async fn refused(&self, id: i64) -> Result<Option<RefusedRequest>, StoreError>;
 
-    /// The next rejections behind `after` that are still refused and arrived by `until`, of one source or of all, oldest first.
+    /// The rejections that are still refused, of one source or of all, oldest first: as many as the log may hold.
     ///
     /// # Errors
     /// [`StoreError`].
-    async fn still_refused(&self, source: Option<Arc<str>>, until: Timestamp, after: i64, limit: usize) -> Result<Vec<i64>, StoreError>;
+    async fn still_refused(&self, source: Option<Arc<str>>) -> Result<Vec<i64>, StoreError>;
 
     /// Records what a refused request has turned out to be, as [`Inbox::record`] does, with deliveries due at `now`, and
     /// marks the rejection accepted in the same transaction. `None`, and nothing is recorded, when it was accepted before.

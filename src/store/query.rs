@@ -188,7 +188,7 @@ pub struct KeptRequest {
     pub size: u64,
 }
 
-/// What to forget.
+/// What to forget. What was let in long after it had arrived may be kept from then.
 #[derive(Debug, Clone, Copy)]
 pub struct Prune {
     /// Payloads (headers, bodies) and attempts of events received before this.

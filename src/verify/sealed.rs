@@ -14,12 +14,14 @@ use subtle::ConstantTimeEq as _;
 
 use super::content::Scope;
 use super::key::Key;
-use super::{Judgement, Scheme, Verifier, wire};
-use crate::domain::{Code, CredentialPlace, HeaderBuilder, RawRequest, Rejection, SealKey, SealedCredential, SealedCredentials, Timestamp};
+use super::{Scheme, Verifier, wire};
+use crate::domain::{Code, CredentialPlace, HeaderBuilder, RawRequest, Rejection, SealKey, SealedCredential, SealedCredentials};
 use crate::provider::{Algorithm, Encoding, Place};
 
 /// The most credentials of a request that are sealed. Senders have one or two; a header that comes twice is refused anyway.
 const MAX_CREDENTIALS: usize = 8;
+
+const NOT_KEPT: &str = "the signature stood in a header for credentials, which are not kept: it cannot be verified again";
 
 /// The static credentials of a request as they were sent: to be sealed at once, never to be kept.
 pub struct Credentials(Vec<(CredentialPlace, Vec<u8>)>);
@@ -65,10 +67,8 @@ impl Verifier {
     }
 
     /// Judges a request whose static credentials are sealed, as of `now`.
-    ///
-    /// # Errors
-    /// [`Rejection`] as of [`Verifier::judge`]; also where the proof was a credential that no digest can stand for.
-    pub fn judge_sealed(
+    #[cfg(test)]
+    fn judge_sealed(
         &self,
         request: &RawRequest,
         sealed: &SealedCredentials,
@@ -79,8 +79,12 @@ impl Verifier {
     }
 
     /// The request with its credentials put back: where a configured secret has the same digest, that secret; else a text
-    /// that is none. Everything else that is known of verifying then holds for it.
-    fn unsealed(&self, request: &RawRequest, sealed: &SealedCredentials, key: &SealKey) -> Result<RawRequest, Rejection> {
+    /// that is none. Everything else that is known of verifying then holds for it. It is for judging alone: what it holds
+    /// must not be kept.
+    ///
+    /// # Errors
+    /// [`Rejection`] where the proof was a credential that no digest can stand for.
+    pub fn unsealed(&self, request: &RawRequest, sealed: &SealedCredentials, key: &SealKey) -> Result<RawRequest, Rejection> {
         let mut unsealed = request.clone();
         let mut headers = HeaderBuilder::with_capacity(request.headers.encoded().len() + 256);
         for (name, value) in request.headers.iter() {
@@ -106,9 +110,11 @@ impl Verifier {
     fn value(&self, request: &RawRequest, credential: &SealedCredential, key: &SealKey) -> Result<Option<String>, Rejection> {
         let mut stand_in = None;
         for scheme in self.schemes.iter().filter(|scheme| stands_at(scheme, &credential.place)) {
-            if !is_comparable(scheme) {
-                let kept = "stood in a header for credentials, which are not kept: it cannot be verified again";
-                return Err(Rejection::new(Code::SignatureMissing, format!("the signature {kept}")));
+            match is_comparable(scheme) {
+                true => {}
+                // Another signature may hold.
+                false if self.provider().any_signature => continue,
+                false => return Err(Rejection::new(Code::SignatureMissing, NOT_KEPT)),
             }
             for secret in &scheme.keys {
                 let wanted = self.wanted(request, scheme, secret);

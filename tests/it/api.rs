@@ -23,7 +23,10 @@ fn keys(value: &Value) -> BTreeSet<&str> {
 async fn nothing_but_liveness_and_readiness_is_open_without_the_token() {
     let admin = "[admin]\nlisten = \"127.0.0.1:0\"\ntoken = \"0123456789abcdef-token\"\n";
     let app = TestApp::start(&format!("{SOURCES}{admin}")).await;
-    let paths = [LISTS.as_slice(), &["/", "/metrics", "/api/v1/events/a/b", "/api/v1/events/a/b/body", "/nowhere", "/healthz/"]];
+    let paths = [
+        LISTS.as_slice(),
+        &["/", "/metrics", "/api/v1/events/a/b", "/api/v1/events/a/b/body", "/api/v1/rejections/reverify", "/nowhere", "/healthz/"],
+    ];
     let wrong = ["", "Bearer", "Bearer ", "Bearer 0123456789abcdef-toke", "Bearer 0123456789abcdef-token2", "Basic 0123456789abcdef-token"];
     let mut refusals = BTreeSet::new();
     for path in paths.concat() {
@@ -218,6 +221,7 @@ async fn a_wrong_parameter_is_an_error_that_names_it() {
         ("/api/v1/deliveries", "type=push", "type"),
         ("/api/v1/rejections", "code=wrong", "code"),
         ("/api/v1/rejections", "event_id=1", "event_id"),
+        ("/api/v1/rejections", "status=dead", "status"),
     ];
     let all = LISTS.into_iter().flat_map(|list| everywhere.map(|(query, name)| (list, query, name)));
     for (path, query, name) in all.chain(some) {

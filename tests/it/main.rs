@@ -22,6 +22,7 @@ mod metrics;
 mod mutation;
 mod receive;
 mod recovery;
+mod reverify;
 mod shutdown;
 mod startup;
 mod support;

@@ -7,6 +7,7 @@ use crate::support::{Behaviour, Receiver, Request, TestApp, github, until};
 /// The documented metrics with their labels.
 const METRICS: &[(&str, &[&str])] = &[
     ("onceward_requests_total", &["source", "outcome"]),
+    ("onceward_verified_total", &["source", "secret"]),
     ("onceward_events_total", &["source"]),
     ("onceward_duplicates_total", &["source"]),
     ("onceward_same_content_total", &["source"]),
@@ -54,6 +55,7 @@ const VALUES: &[(&str, f64)] = &[
     ("onceward_requests_total{source=\"github\",outcome=\"accepted\"}", 2.0),
     ("onceward_requests_total{source=\"github\",outcome=\"duplicate\"}", 1.0),
     ("onceward_requests_total{source=\"github\",outcome=\"refused\"}", 1.0),
+    ("onceward_verified_total{source=\"github\",secret=\"1\"}", 3.0),
     ("onceward_events_total{source=\"github\"}", 2.0),
     ("onceward_duplicates_total{source=\"github\"}", 1.0),
     ("onceward_same_content_total{source=\"github\"}", 1.0),

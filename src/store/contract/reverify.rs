@@ -69,6 +69,34 @@ pub(crate) async fn what_is_let_in_is_recorded_and_marked_together_and_once<H: H
     assert_eq!(claimed(&claim(&store, "app", 9, at(100)).await), ["evt"]);
 }
 
+pub(crate) async fn what_is_let_in_late_is_found_by_when_it_arrived<H: Harness>() {
+    let harness = H::new();
+    let store = harness.open().await;
+    let day = 86_400;
+    for n in 0..10 {
+        fresh(&store, &n.to_string(), at(n * day), &[]).await;
+    }
+    for (n, arrived) in [(2, 2 * day + 5), (5, 5 * day + 5), (9, 9 * day - 5)] {
+        let id = refused(&store, "hub", "", arrived).await;
+        let late = VerifiedEvent::attest(parts("hub", &format!("late {n}"), at(arrived)));
+        assert_eq!(store.readmit(id, late, names(&["app"]), at(9 * day + 60)).await.unwrap(), Some(Recorded::Fresh));
+    }
+    fresh(&store, "after", at(9 * day + 61), &[]).await;
+    let ids = async |since: Option<i64>, until: Option<i64>| {
+        let filter = EventFilter { since: since.map(at), until: until.map(at), ..EventFilter::default() };
+        let rows = store.events(filter, all()).await.unwrap();
+        rows.into_iter().map(|row| row.key.event_id.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(ids(Some(9 * day), None).await, ["after", "9"]);
+    assert_eq!(ids(Some(8 * day), None).await, ["after", "late 9", "9", "8"]);
+    assert_eq!(ids(None, Some(3 * day)).await, ["late 2", "2", "1", "0"]);
+    assert_eq!(ids(Some(2 * day), Some(3 * day)).await, ["late 2", "2"]);
+    assert_eq!(ids(Some(3 * day), Some(5 * day)).await, ["4", "3"]);
+    assert_eq!(ids(Some(5 * day + 1), Some(5 * day + 9)).await, ["late 5"]);
+    let filter = DeliveryFilter { since: Some(at(9 * day + 60)), ..DeliveryFilter::default() };
+    assert_eq!(store.deliveries(filter, all()).await.unwrap().len(), 3);
+}
+
 pub(crate) async fn a_duplicate_and_dropped_content_are_let_in_as_such<H: Harness>() {
     let harness = H::new();
     let store = harness.open().await;
@@ -123,24 +151,20 @@ pub(crate) async fn rejections_are_found_by_their_status<H: Harness>() {
     }
 }
 
-pub(crate) async fn the_next_to_verify_are_told_in_order<H: Harness>() {
+pub(crate) async fn what_is_still_refused_is_told_oldest_first<H: Harness>() {
     let harness = H::new();
     let store = harness.open().await;
     let mut ids = Vec::new();
     for (n, source) in ["hub", "pay", "hub", "hub"].into_iter().enumerate() {
         ids.push(refused(&store, source, "", n as i64).await);
     }
-    let next = async |source: Option<&str>, until, after, limit| {
-        store.still_refused(source.map(Into::into), at(until), after, limit).await.unwrap()
-    };
-    assert_eq!(next(None, 9, 0, 9).await, ids);
-    assert_eq!(next(None, 9, 0, 2).await, ids[..2]);
-    assert_eq!(next(None, 9, ids[1], 9).await, ids[2..]);
-    assert_eq!(next(None, 2, 0, 9).await, ids[..3], "what arrives later is of no concern");
-    assert_eq!(next(Some("pay"), 9, 0, 9).await, ids[1..2]);
-    assert!(next(Some("nobody"), 9, 0, 9).await.is_empty());
+    let next = async |source: Option<&str>| store.still_refused(source.map(Into::into)).await.unwrap();
+    assert_eq!(next(None).await, ids);
+    assert_eq!(next(Some("pay")).await, ids[1..2]);
+    assert!(next(Some("nobody")).await.is_empty());
     assert!(store.readmit(ids[2], event("hub", "evt", at(0)), names(&[]), at(0)).await.unwrap().is_some());
-    assert_eq!(next(Some("hub"), 9, 0, 9).await, [ids[0], ids[3]]);
+    assert_eq!(next(Some("hub")).await, [ids[0], ids[3]]);
+    assert_eq!(next(None).await, [ids[0], ids[1], ids[3]]);
 }
 
 pub(crate) async fn what_is_cut_from_the_log_takes_its_verdict_along_and_can_still_be_let_in<H: Harness>() {

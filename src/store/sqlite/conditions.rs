@@ -35,12 +35,12 @@ impl Conditions {
     /// Bounds the time by `since` and `until`, and the number by what these can mean for it. `false` when nothing can match.
     pub(super) fn between(&mut self, conn: &Connection, range: &Range) -> rusqlite::Result<bool> {
         if let Some(since) = range.since {
-            let Some(low) = span::low(conn, range.kind, since)? else { return Ok(false) };
+            let Some(low) = span::lowest(conn, range.kinds, since)? else { return Ok(false) };
             self.low = Some(low);
             self.and(&format!("{} >= ?", range.time), since.as_millis());
         }
         if let Some(until) = range.until {
-            let Some(high) = span::high(conn, range.kind, until)? else { return Ok(false) };
+            let Some(high) = span::highest(conn, range.kinds, until)? else { return Ok(false) };
             self.high = Some(high);
             self.and(&format!("{} < ?", range.time), until.as_millis());
         }
@@ -145,7 +145,7 @@ fn rarest(conn: &Connection, columns: &[Indexed]) -> rusqlite::Result<Option<usi
 /// A range of time over rows whose numbers ascend with it.
 pub(super) struct Range {
     /// Whose numbers.
-    pub(super) kind: Kind,
+    pub(super) kinds: &'static [Kind],
     /// The column with the time.
     pub(super) time: &'static str,
     /// At or after.

@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row};
 
 use super::conditions::{Conditions, Named, Range, count, unknown};
 use super::names::Role;
-use super::span::Kind;
+use super::span;
 use crate::domain::{Attempt, Backlog, DeliveryId, DeliveryStatus, EventKey, Timestamp};
 use crate::store::{AttemptRow, DeliveryFilter, DeliveryRow, Page};
 
@@ -28,7 +28,7 @@ pub(super) fn conditions(conn: &Connection, filter: &DeliveryFilter) -> rusqlite
     if let Some(status) = filter.status {
         conditions.also(in_status(status));
     }
-    let range = Range { kind: Kind::Delivery, time: "d.created_at", since: filter.since, until: filter.until };
+    let range = Range { kinds: span::DELIVERIES, time: "d.created_at", since: filter.since, until: filter.until };
     Ok(conditions.between(conn, &range)?.then_some(conditions))
 }
 

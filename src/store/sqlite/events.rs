@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row};
 use super::conditions::{Conditions, Named, Range, count, unknown};
 use super::keys::{self, key};
 use super::names::{self, Role};
-use super::span::Kind;
+use super::span;
 use crate::domain::{EventKey, EventStatus, Headers, Timestamp};
 use crate::store::{EventFilter, EventRow, Order, Page, StoredBody};
 
@@ -54,7 +54,7 @@ pub(super) fn conditions(conn: &Connection, filter: &EventFilter) -> rusqlite::R
     if let Some(status) = filter.status {
         conditions.also(in_status(status));
     }
-    let range = Range { kind: Kind::Event, time: "e.received_at", since: filter.since, until: filter.until };
+    let range = Range { kinds: span::EVENTS, time: "e.received_at", since: filter.since, until: filter.until };
     Ok(conditions.between(conn, &range)?.then_some(conditions))
 }
 

@@ -18,8 +18,8 @@ pub(super) struct Record {
     content: Option<(Key, ReplayGuard)>,
     parts: VerifiedParts,
     destinations: Vec<Arc<str>>,
-    /// When the deliveries are created, and due.
-    due: Timestamp,
+    /// When it is recorded, and its deliveries are due: when it was received, but for what was refused at first.
+    recorded_at: Timestamp,
 }
 
 /// What is known of a recorded event.
@@ -46,13 +46,13 @@ impl Record {
     pub(super) fn new(event: VerifiedEvent, destinations: Vec<Arc<str>>) -> Self {
         let parts = event.into_parts();
         let content = parts.replay_guard.map(|guard| (content_key(&parts.key.source, &parts.content_digest), guard));
-        let due = parts.received_at;
-        Self { key: key(&parts.key.source, &parts.key.event_id), content, parts, destinations, due }
+        let recorded_at = parts.received_at;
+        Self { key: key(&parts.key.source, &parts.key.event_id), content, parts, destinations, recorded_at }
     }
 
-    /// With deliveries that are created at another time than the event was received.
-    pub(super) fn due(self, due: Timestamp) -> Self {
-        Self { due, ..self }
+    /// Recorded at another time than it was received.
+    pub(super) fn at(self, recorded_at: Timestamp) -> Self {
+        Self { recorded_at, ..self }
     }
 
     /// The event's ID.
@@ -105,7 +105,8 @@ impl Record {
 
     fn insert(&self, unit: &mut Unit<'_>, content: Content<'_>) -> Result<(), Fault> {
         let VerifiedParts { key, received_at, headers, body, .. } = &self.parts;
-        let seq = unit.take_event(received_at.as_millis())?;
+        let recorded_at = self.recorded_at.as_millis();
+        let seq = unit.take_event(received_at.as_millis(), recorded_at)?;
         let source = unit.intern(Role::Source, &key.source)?;
         self.insert_event(unit, seq, source, content)?;
         unit.execute("INSERT INTO payload (seq, headers, body) VALUES (?1, ?2, ?3)", (seq, headers.encoded(), &body[..]))?;
@@ -114,9 +115,9 @@ impl Record {
             unit.execute("INSERT INTO item (seq, ids) VALUES (?1, ?2)", (seq, ids))?;
         }
         for destination in &self.destinations {
-            let id = unit.take_delivery(self.due.as_millis())?;
+            let id = unit.take_delivery(recorded_at)?;
             let destination = unit.intern(Role::Destination, destination)?;
-            unit.execute(INSERT_DELIVERY, (id, seq, source, destination, self.due.as_millis()))?;
+            unit.execute(INSERT_DELIVERY, (id, seq, source, destination, recorded_at))?;
         }
         Ok(())
     }

@@ -47,8 +47,8 @@ impl Inbox for SqliteStore {
         self.0.readers.ask(move |conn| reverify::one(conn, id)).await
     }
 
-    async fn still_refused(&self, source: Option<Arc<str>>, until: Timestamp, after: i64, limit: usize) -> Result<Vec<i64>, StoreError> {
-        self.0.readers.ask(move |conn| reverify::refused(conn, source.as_deref(), until, after, limit)).await
+    async fn still_refused(&self, source: Option<Arc<str>>) -> Result<Vec<i64>, StoreError> {
+        self.0.readers.ask(move |conn| reverify::refused(conn, source.as_deref())).await
     }
 
     async fn readmit(
@@ -58,7 +58,7 @@ impl Inbox for SqliteStore {
         destinations: Vec<Arc<str>>,
         now: Timestamp,
     ) -> Result<Option<Recorded>, StoreError> {
-        self.write(Readmit { id, record: Record::new(event, destinations).due(now) }).await
+        self.write(Readmit { id, record: Record::new(event, destinations).at(now) }).await
     }
 
     async fn refuse_again(&self, id: i64, rejection: Rejection) -> Result<(), StoreError> {

@@ -11,9 +11,19 @@ use crate::domain::Timestamp;
 /// Whose numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Kind {
+    /// Events, by when they were recorded.
     Event = 0,
+    /// Deliveries, by when they were created.
     Delivery = 1,
+    /// Events that were recorded long after they had arrived, by when they arrived. Among the others, one of them would
+    /// stretch the range of every minute since, for whoever looks for what is old.
+    Late = 2,
 }
+
+/// What times of events can mean for their numbers.
+pub(super) const EVENTS: &[Kind] = &[Kind::Event, Kind::Late];
+/// What times of deliveries can mean for theirs.
+pub(super) const DELIVERIES: &[Kind] = &[Kind::Delivery];
 
 /// What a transaction has numbered: the first and last number for each minute.
 #[derive(Default)]
@@ -44,8 +54,20 @@ const ADD: &str = "
 /// Touches nothing unless the clock stepped back.
 const RAISE: &str = "UPDATE span SET high = ?3 WHERE kind = ?1 AND minute > ?2 AND high < ?3";
 
+/// No number of these kinds that is below this one has a time at or after `since`; `None` when no number at all has.
+pub(super) fn lowest(conn: &Connection, kinds: &[Kind], since: Timestamp) -> rusqlite::Result<Option<i64>> {
+    let lows = kinds.iter().map(|kind| low(conn, *kind, since)).collect::<rusqlite::Result<Vec<_>>>()?;
+    Ok(lows.into_iter().flatten().min())
+}
+
+/// No number of these kinds that is above this one has a time before `until`; `None` when no number at all has.
+pub(super) fn highest(conn: &Connection, kinds: &[Kind], until: Timestamp) -> rusqlite::Result<Option<i64>> {
+    let highs = kinds.iter().map(|kind| high(conn, *kind, until)).collect::<rusqlite::Result<Vec<_>>>()?;
+    Ok(highs.into_iter().flatten().max())
+}
+
 /// No number below this one has a time at or after `since`; `None` when no number at all has.
-pub(super) fn low(conn: &Connection, kind: Kind, since: Timestamp) -> rusqlite::Result<Option<i64>> {
+fn low(conn: &Connection, kind: Kind, since: Timestamp) -> rusqlite::Result<Option<i64>> {
     conn.prepare_cached("SELECT low FROM span WHERE kind = ?1 AND minute >= ?2 ORDER BY minute LIMIT 1")?
         .query_row((kind as i64, minute(since.as_millis())), |row| row.get(0))
         .optional()
@@ -60,7 +82,7 @@ pub(super) fn high(conn: &Connection, kind: Kind, until: Timestamp) -> rusqlite:
 
 /// Drops a few of the oldest minutes that hold nothing any more.
 pub(super) fn tidy(conn: &Connection) -> rusqlite::Result<()> {
-    for (kind, sql) in [(Kind::Event, TIDY_EVENTS), (Kind::Delivery, TIDY_DELIVERIES)] {
+    for (kind, sql) in [(Kind::Event, TIDY_EVENTS), (Kind::Late, TIDY_EVENTS), (Kind::Delivery, TIDY_DELIVERIES)] {
         conn.prepare_cached(sql)?.execute([kind as i64])?;
     }
     Ok(())
@@ -73,7 +95,8 @@ const TIDY_DELIVERIES: &str = "
     DELETE FROM span WHERE kind = ?1 AND high < (SELECT coalesce(min(id), 0) FROM delivery)
     AND minute IN (SELECT minute FROM span WHERE kind = ?1 ORDER BY minute LIMIT 50)";
 
-fn minute(millis: i64) -> i64 {
+/// The minute of a time.
+pub(super) fn minute(millis: i64) -> i64 {
     millis.div_euclid(60_000)
 }
 

@@ -12,7 +12,7 @@ use super::names::{Names, Role};
 use super::owner::Owner;
 use super::queue::Priority;
 use super::rejections;
-use super::span::{Kind, Spans};
+use super::span::{Kind, Spans, minute};
 
 /// Something to do in a write transaction. May run more than once, when a batch is rolled back and its halves are
 /// tried apart: it must not use itself up.
@@ -134,11 +134,14 @@ impl<'w> Unit<'w> {
     }
 
     /// Uses up [`Unit::next_event`].
-    pub(super) fn take_event(&mut self, received_at: i64) -> Result<i64, Fault> {
+    pub(super) fn take_event(&mut self, received_at: i64, recorded_at: i64) -> Result<i64, Fault> {
         let numbers = self.numbers()?;
         numbers.event += 1;
         let seq = numbers.event;
-        self.spans.add(Kind::Event, received_at, seq);
+        self.spans.add(Kind::Event, recorded_at, seq);
+        if minute(received_at) != minute(recorded_at) {
+            self.spans.add(Kind::Late, received_at, seq);
+        }
         Ok(seq)
     }
 

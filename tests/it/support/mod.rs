@@ -38,3 +38,13 @@ pub(crate) fn locked(database: &Path) -> rusqlite::Connection {
     other.execute_batch("BEGIN EXCLUSIVE").unwrap();
     other
 }
+
+/// No sender's host can be reached.
+pub(crate) struct Unreachable;
+
+#[async_trait::async_trait]
+impl onceward::ingest::Fetch for Unreachable {
+    async fn fetch(&self, _: &str, _: &[String]) -> Result<bytes::Bytes, String> {
+        Err("no route".to_owned())
+    }
+}

@@ -1,4 +1,4 @@
--- Refused requests can be verified again.
+-- Refused requests can be verified again. What is let in is recorded late: `span` keeps it apart, as kind 2, by when it arrived.
 
 -- The static credentials of a rejection as keyed digests, as JSON; none where it had none.
 ALTER TABLE rejection ADD COLUMN sealed TEXT;
