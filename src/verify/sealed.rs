@@ -66,18 +66,6 @@ impl Verifier {
         Credentials(headers.chain(pairs).take(MAX_CREDENTIALS).collect())
     }
 
-    /// Judges a request whose static credentials are sealed, as of `now`.
-    #[cfg(test)]
-    fn judge_sealed(
-        &self,
-        request: &RawRequest,
-        sealed: &SealedCredentials,
-        key: &SealKey,
-        now: Timestamp,
-    ) -> Result<Judgement, Rejection> {
-        self.judge(&self.unsealed(request, sealed, key)?, now)
-    }
-
     /// The request with its credentials put back: where a configured secret has the same digest, that secret; else a text
     /// that is none. Everything else that is known of verifying then holds for it. It is for judging alone: what it holds
     /// must not be kept.
@@ -205,12 +193,24 @@ mod tests {
     use base64::Engine as _;
     use base64::engine::general_purpose::STANDARD;
 
-    use super::super::Setup;
+    use super::super::{Judgement, Setup};
     use super::*;
-    use crate::domain::Headers;
+    use crate::domain::{Headers, Timestamp};
     use crate::provider::Table;
 
     const KEY: [u8; 32] = [9; 32];
+
+    impl Verifier {
+        fn judge_sealed(
+            &self,
+            request: &RawRequest,
+            sealed: &SealedCredentials,
+            key: &SealKey,
+            now: Timestamp,
+        ) -> Result<Judgement, Rejection> {
+            self.judge(&self.unsealed(request, sealed, key)?, now)
+        }
+    }
 
     fn verifier(row: &str, secrets: &[&str]) -> Verifier {
         let table = Table::parse(&format!("[a]\n{row}")).unwrap();
