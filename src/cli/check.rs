@@ -43,7 +43,7 @@ fn settings(config: &Config) -> std::io::Result<()> {
 }
 
 fn sources(config: &Config) -> std::io::Result<()> {
-    let mut table = output::table(&["source", "provider", "path", "secrets", "proved by"]);
+    let mut table = output::table(&["source", "provider", "path", "secrets", "proved by", "replay guard"]);
     for source in &config.sources {
         let proved = if source.verify { source.provider.summary() } else { "nothing (verify = \"none\")".into() };
         let cells = [
@@ -52,6 +52,7 @@ fn sources(config: &Config) -> std::io::Result<()> {
             format!("/hooks/{}", source.name),
             source.secrets.len().to_string(),
             proved,
+            source.replay_guard.as_str().to_owned(),
         ];
         table.add_row(cells);
     }

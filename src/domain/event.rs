@@ -25,6 +25,16 @@ pub enum ReplayGuard {
     Drop,
 }
 
+impl ReplayGuard {
+    /// Its name in the configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Mark => "mark",
+            Self::Drop => "drop",
+        }
+    }
+}
+
 /// What `verify` has established about a request.
 #[derive(Clone)]
 pub struct VerifiedParts {

@@ -61,11 +61,15 @@ pub enum Happening<'a> {
         earlier: &'a str,
         /// Whether it was counted as a duplicate of the earlier event; else it is an event of its own.
         dropped: bool,
+        /// Whether too many came lately to write of each: then it is only counted.
+        quiet: bool,
     },
     /// A duplicate had other content than the recorded event. Told beside the duplicate.
     BodyDiffers {
         /// The event.
         event: &'a EventKey,
+        /// Whether too many came lately to write of each: then it is only counted.
+        quiet: bool,
     },
     /// A handshake was answered.
     Handshake {

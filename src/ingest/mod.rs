@@ -151,10 +151,10 @@ impl Ingest {
     }
 
     async fn record(&self, source: &Source, event: VerifiedEvent) -> Answer {
+        self.tell(&Happening::Verified { source: &event.key.source, by: &event.verified_by });
         if let Err(wait) = source.admit() {
             return self.turn_away(source, Code::RateLimited, Some(wait), "rate_limit of this source is used up");
         }
-        self.tell(&Happening::Verified { source: &event.key.source, by: &event.verified_by });
         let key = event.key.clone();
         let event_type = event.event_type.clone();
         let destinations = self.parts.routes.destinations(&key.source, &event_type);
@@ -163,7 +163,7 @@ impl Ingest {
         match recorded.unwrap_or_else(|_| Err(self.slow_store())) {
             Ok(recorded) => {
                 let fresh = recorded.is_fresh();
-                Answer::Event { event: self.committed(key, &event_type, &recorded, &destinations), fresh }
+                Answer::Event { event: self.committed(source, key, &event_type, &recorded, &destinations), fresh }
             }
             Err(StoreError::QueueFull) => {
                 let why = "the store's queue is full (limits.queue_requests, limits.queue_bytes)";
@@ -177,34 +177,30 @@ impl Ingest {
     }
 
     /// Wakes and tells; returns which event the sender is told of.
-    fn committed(&self, event: EventKey, event_type: &str, recorded: &Recorded, destinations: &[Arc<str>]) -> EventKey {
+    fn committed(&self, source: &Source, event: EventKey, event_type: &str, recorded: &Recorded, destinations: &[Arc<str>]) -> EventKey {
         if recorded.is_fresh() {
             self.parts.wake.wake(destinations);
             self.tell(&Happening::Accepted { event: &event, event_type, deliveries: destinations.len() });
-            return self.tell_of_content(event, recorded);
+            return self.tell_of_content(source, event, recorded);
         }
-        let known = self.tell_of_content(event, recorded);
+        let known = self.tell_of_content(source, event, recorded);
         self.tell(&Happening::Duplicate { event: &known });
         known
     }
 
     /// Tells when identity and content do not go together; returns which event this is.
-    fn tell_of_content(&self, event: EventKey, recorded: &Recorded) -> EventKey {
-        match recorded {
-            Recorded::Fresh | Recorded::Duplicate => event,
+    fn tell_of_content(&self, source: &Source, event: EventKey, recorded: &Recorded) -> EventKey {
+        let (earlier, dropped) = match recorded {
+            Recorded::Fresh | Recorded::Duplicate => return event,
             Recorded::BodyDiffers => {
-                self.tell(&Happening::BodyDiffers { event: &event });
-                event
+                self.tell(&Happening::BodyDiffers { event: &event, quiet: !source.may_write_of_content() });
+                return event;
             }
-            Recorded::SameContent { earlier } => {
-                self.tell(&Happening::SameContent { event: &event, earlier, dropped: false });
-                event
-            }
-            Recorded::Dropped { earlier } => {
-                self.tell(&Happening::SameContent { event: &event, earlier, dropped: true });
-                EventKey { event_id: Arc::clone(earlier), ..event }
-            }
-        }
+            Recorded::SameContent { earlier } => (earlier, false),
+            Recorded::Dropped { earlier } => (earlier, true),
+        };
+        self.tell(&Happening::SameContent { event: &event, earlier, dropped, quiet: !source.may_write_of_content() });
+        if dropped { EventKey { event_id: Arc::clone(earlier), ..event } } else { event }
     }
 
     async fn refuse(&self, source: &Source, request: RawRequest, rejection: Rejection, now: Timestamp) -> Answer {

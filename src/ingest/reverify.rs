@@ -118,11 +118,12 @@ impl Ingest {
     }
 
     fn readmitted(&self, id: i64, event: EventKey, recorded: &Recorded, destinations: &[Arc<str>]) {
+        let Some(source) = self.source(&event.source) else { return };
         let fresh = recorded.is_fresh();
         if fresh {
             self.parts.wake.wake(destinations);
         }
-        let known = self.tell_of_content(event, recorded);
+        let known = self.tell_of_content(source, event, recorded);
         self.tell(&Happening::Readmitted { rejection: id, event: &known, fresh });
     }
 }

@@ -11,7 +11,8 @@ use secrecy::SecretString;
 use super::keyring::Keyring;
 use crate::verify::Verifier;
 
-/// Refusals of one source that are written of in a burst, and then in each second: forged traffic must not become disk load.
+/// Refusals of one source that are written of in a burst, and then in each second: forged traffic must not become disk load,
+/// nor must a captured request that somebody sends again and again.
 const REFUSALS_WRITTEN: NonZeroU32 = NonZeroU32::new(50).unwrap();
 
 /// Where events come in.
@@ -24,6 +25,7 @@ pub struct Source {
     pub max_body: usize,
     admission: Option<DefaultDirectRateLimiter>,
     refusals: DefaultDirectRateLimiter,
+    contents: DefaultDirectRateLimiter,
     /// Keys that the sender publishes.
     pub(super) keyring: Keyring,
     /// Judges its requests with the secret that the sender has told.
@@ -38,9 +40,9 @@ impl Source {
             let quota = Quota::with_period(per / count.get())?.allow_burst(count);
             Some(RateLimiter::direct(quota))
         });
-        let refusals = RateLimiter::direct(Quota::per_second(REFUSALS_WRITTEN));
+        let [refusals, contents] = [(); 2].map(|()| RateLimiter::direct(Quota::per_second(REFUSALS_WRITTEN)));
         let verifier = Arc::new(verifier);
-        Self { name, verifier, max_body, admission, refusals, keyring: Keyring::new(), learned: OnceLock::new() }
+        Self { name, verifier, max_body, admission, refusals, contents, keyring: Keyring::new(), learned: OnceLock::new() }
     }
 
     /// Judges its requests, with the secret that the sender has told where there is one.
@@ -60,6 +62,11 @@ impl Source {
     pub(super) fn admit(&self) -> Result<(), Duration> {
         let Some(limiter) = &self.admission else { return Ok(()) };
         limiter.check().map_err(|refused| refused.wait_time_from(DefaultClock::default().now()))
+    }
+
+    /// Whether one more line on identity and content may go into the log.
+    pub(super) fn may_write_of_content(&self) -> bool {
+        self.contents.check().is_ok()
     }
 
     /// Whether one more refusal may go into the log and the rejection log.

@@ -90,7 +90,7 @@ pub trait Inbox: Send + Sync {
     /// The key under which static credentials of refused requests are sealed: random, made once for each database.
     ///
     /// # Errors
-    /// As [`Inbox::record`].
+    /// As [`Inbox::refuse`].
     async fn seal_key(&self) -> Result<SealKey, StoreError>;
 
     /// A refused request with everything that is kept of it.

@@ -12,7 +12,7 @@ use tracing::{debug, info, warn};
 pub use log::{Format, init};
 pub use metrics::Metrics;
 
-use crate::domain::{AttemptEnd, Happening, Observer, Outcome, Verdict};
+use crate::domain::{AttemptEnd, EventKey, Happening, Observer, Outcome, Verdict};
 
 /// Turns happenings into log lines and metrics.
 pub struct Telemetry {
@@ -94,6 +94,16 @@ impl Telemetry {
         self.metrics.count("onceward_requests_total", &[("source", source), ("outcome", outcome)]);
     }
 
+    fn same_content(&self, event: &EventKey, earlier: &str, dropped: bool, quiet: bool) {
+        self.metrics.count("onceward_same_content_total", &[("source", &event.source)]);
+        let (source, id) = (&*event.source, &*event.event_id);
+        let became = if dropped { "dropped" } else { "marked" };
+        match quiet {
+            false => warn!(source.name = source, event.id = ?id, earlier.id = ?earlier, became, "the same content came under another ID"),
+            true => debug!(source.name = source, event.id = ?id, earlier.id = ?earlier, became, "the same content came under another ID"),
+        }
+    }
+
     fn attempted(&self, end: &AttemptEnd<'_>) {
         let destination: &str = end.destination;
         let (outcome, reason) = match end.outcome {
@@ -143,14 +153,13 @@ impl Observer for Telemetry {
                 counters.duplicates.increment(1);
                 debug!(source.name = &*event.source, event.id = ?event.event_id, "duplicate");
             }
-            Happening::SameContent { event, earlier, dropped } => {
-                self.metrics.count("onceward_same_content_total", &[("source", &event.source)]);
-                let became = if *dropped { "dropped" } else { "marked" };
-                warn!(source.name = &*event.source, event.id = ?event.event_id, earlier.id = ?earlier, became, "the same content came before under another ID");
-            }
-            Happening::BodyDiffers { event } => {
+            Happening::SameContent { event, earlier, dropped, quiet } => self.same_content(event, earlier, *dropped, *quiet),
+            Happening::BodyDiffers { event, quiet } => {
                 self.metrics.count("onceward_body_differs_total", &[("source", &event.source)]);
-                warn!(source.name = &*event.source, event.id = ?event.event_id, "a duplicate has other content than the recorded event");
+                match quiet {
+                    false => warn!(source.name = &*event.source, event.id = ?event.event_id, "a duplicate has other content"),
+                    true => debug!(source.name = &*event.source, event.id = ?event.event_id, "a duplicate has other content"),
+                }
             }
             Happening::Handshake { source } => {
                 self.request(source, "handshake");

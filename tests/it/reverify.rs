@@ -194,9 +194,7 @@ async fn what_is_killed_while_it_lets_in_goes_on_where_it_was() {
 async fn a_rejection_alone_shows_what_is_kept_of_the_request() {
     let app = TestApp::start("[sources.github]\nprovider = \"github\"\nsecret = \"other\"\n").await;
     app.send(github("1", "push", b"\xff{}\0".as_slice()).to("/hooks/github/eu?a=b%20c").header("cookie", "c=1")).await;
-    // The explanation comes behind the answer.
-    let explained = async || rejections(&app, 1).await[0]["diagnosis"].as_str().unwrap().contains("usual mistakes");
-    until("it is explained", explained).await;
+    explained(&app).await;
     let listed = rejections(&app, 1).await.remove(0);
     let path = format!("/api/v1/rejections/{}", listed["id"].as_str().unwrap());
     let shown = app.json(&path).await;
@@ -255,12 +253,19 @@ async fn a_source_that_is_gone_leaves_its_rejections_as_they_are() {
     let receiver = Receiver::start().await;
     let app = TestApp::start(&stripe_source(WRONG, &receiver)).await;
     app.send(stripe("evt")).await;
+    explained(&app).await;
     let before = rejections(&app, 1).await.remove(0);
     let app = TestApp::start_in(app.finish().await, "[sources.github]\nprovider = \"github\"\nsecret = \"s\"\n").await;
     assert_eq!(reverify(&app, "reverify").await.json(), json!({ "accepted": 0, "refused": 1 }));
     let after = reverify(&app, &format!("{}/reverify", before["id"].as_str().unwrap())).await.json();
     assert_eq!((&after["code"], &after["diagnosis"], &after["status"]), (&before["code"], &before["diagnosis"], &"refused".into()));
     app.finish().await;
+}
+
+/// Waits for the explanation of the only rejection, which comes behind the answer.
+async fn explained(app: &TestApp) {
+    let is_explained = async || rejections(app, 1).await[0]["diagnosis"].as_str().unwrap().contains("usual mistakes");
+    until("it is explained", is_explained).await;
 }
 
 /// A way in for Stripe with this secret, on a clock of its own.

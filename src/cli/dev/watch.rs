@@ -45,7 +45,7 @@ fn line(happening: &Happening<'_>) -> Option<String> {
         Happening::SameContent { event, earlier, .. } => {
             format!("same       {}  {} has the content of {}", event.source, clean(&event.event_id), clean(earlier))
         }
-        Happening::BodyDiffers { event } => {
+        Happening::BodyDiffers { event, .. } => {
             format!("differs    {}  {} came before with other content", event.source, clean(&event.event_id))
         }
         Happening::Handshake { source } => format!("handshake  {source}"),

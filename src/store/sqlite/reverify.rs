@@ -7,6 +7,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row};
 use super::conditions::unknown;
 use super::fault::Fault;
 use super::names::{self, Role};
+use super::queue::Priority;
 use super::record::Record;
 use super::unit::{Operation, Unit};
 use crate::domain::{Headers, RawRequest, RefusedRequest, Rejection, SealKey, SealedCredentials, Timestamp};
@@ -17,6 +18,7 @@ pub(super) struct TakeSealKey(pub(super) [u8; 32]);
 
 impl Operation for TakeSealKey {
     type Output = SealKey;
+    const PRIORITY: Priority = Priority::Spare;
 
     fn run(&self, unit: &mut Unit<'_>) -> Result<SealKey, Fault> {
         unit.execute("INSERT INTO seal (id, key) VALUES (1, ?1) ON CONFLICT DO NOTHING", [self.0])?;
