@@ -110,6 +110,10 @@ struct Sns {
 
 impl Sns {
     fn new(content: Result<Bytes, String>) -> Self {
+        Self::of_topic(content, "arn:aws:sns:us-west-2:123456789012:orders")
+    }
+
+    fn of_topic(content: Result<Bytes, String>, topic: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store = SqliteStore::open(&folder.path().join("test.db"), &Options::default(), Arc::new(Silent)).unwrap();
         let host = Arc::new(Host { content, asked: Mutex::new(Vec::new()) });
@@ -122,7 +126,8 @@ impl Sns {
             fetch: Arc::clone(&host) as _,
             table: Arc::new(Table::builtin()),
         };
-        let setup = Setup::new(Table::builtin().get("aws-sns").unwrap().clone(), Vec::new());
+        let mut setup = Setup::new(Table::builtin().get("aws-sns").unwrap().clone(), Vec::new());
+        setup.params.insert("topic_arn".into(), topic.into());
         let source = Source::new("sns".into(), Verifier::new("sns", setup).unwrap(), 1 << 20, None);
         Self { ingest: Ingest::new(vec![source], parts), host, _folder: folder }
     }
@@ -166,4 +171,14 @@ async fn no_host_but_the_senders_is_asked() {
         assert!(matches!(sender.receive(&sns(case)).await, Answer::Refused { code, .. } if code.status() == 401), "{case}");
     }
     assert!(sender.asked().is_empty(), "{:?}", sender.asked());
+}
+
+#[tokio::test]
+async fn a_message_of_a_strangers_topic_is_refused_however_well_it_is_signed() {
+    let (event, confirmation) = (sns("notification-v2"), sns("subscription-confirmation"));
+    let sender = Sns::of_topic(Ok(event.certificate.clone().unwrap().into()), "arn:aws:sns:eu-central-1:123456789012:another");
+    for request in [&event, &confirmation] {
+        assert!(matches!(sender.receive(request).await, Answer::Refused { code, .. } if code.status() == 401));
+    }
+    assert_eq!(sender.asked().len(), 1, "nothing but the certificate: {:?}", sender.asked());
 }
