@@ -1,6 +1,7 @@
 //! What stands where in a request: the one place that turns a [`Locator`] into bytes or text.
 
 use std::borrow::Cow;
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 
 use base64::Engine as _;
@@ -35,6 +36,8 @@ pub(super) struct Scope<'a> {
     pub(super) item: Option<(&'a PointerSet, Values)>,
     /// The sender's published key, where it was at hand.
     pub(super) published: Option<&'a PublishedKey>,
+    /// SHA-256 of the body, once it was asked for.
+    digest: OnceCell<[u8; 32]>,
     /// Why the document could not be read as JSON, once that was tried.
     pub(super) json_error: Option<String>,
 }
@@ -42,7 +45,7 @@ pub(super) struct Scope<'a> {
 impl<'a> Scope<'a> {
     pub(super) fn new(request: &'a RawRequest, setup: &'a Setup) -> Self {
         let (items, timestamp, key, claims, json, item) = (Vec::new(), None, None, None, None, None);
-        Self { request, setup, items, timestamp, key, claims, json, item, published: None, json_error: None }
+        Self { request, setup, items, timestamp, key, claims, json, item, published: None, digest: OnceCell::new(), json_error: None }
     }
 
     /// Looks the pointers up in the JSON document. Called only once the signature holds.
@@ -54,6 +57,11 @@ impl<'a> Scope<'a> {
             Ok(values) => self.json = Some((pointers, values)),
             Err(error) => self.json_error = Some(error.to_string()),
         }
+    }
+
+    /// SHA-256 of the body: for its ID and its content, and worked out once for both.
+    pub(super) fn body_digest(&self) -> [u8; 32] {
+        *self.digest.get_or_init(|| Sha256::digest(&self.request.body).into())
     }
 
     /// The JSON document: the body, or the field of a form that holds it.
@@ -147,17 +155,17 @@ impl<'a> Scope<'a> {
             Locator::Url => self.url(),
             Locator::UrlSha256 => self.url().map(|url| Cow::Owned(hex::encode(Sha256::digest(url.as_bytes())))),
             Locator::Claim(name) => jwt::text(self.claims.as_ref()?, name).map(Cow::Owned),
-            Locator::BodySha256Base64 => Some(Cow::Owned(STANDARD.encode(Sha256::digest(&request.body)))),
-            Locator::BodySha256Base64Url => Some(Cow::Owned(URL_SAFE_NO_PAD.encode(Sha256::digest(&request.body)))),
+            Locator::BodySha256Base64 => Some(Cow::Owned(STANDARD.encode(self.body_digest()))),
+            Locator::BodySha256Base64Url => Some(Cow::Owned(URL_SAFE_NO_PAD.encode(self.body_digest()))),
             Locator::Method => Some(Cow::Borrowed(&request.method)),
             Locator::Path => Some(Cow::Borrowed(&request.path)),
             Locator::QueryString => Some(Cow::Borrowed(&request.query)),
-            Locator::BodyDigest => Some(Cow::Owned(format!("sha256:{}", hex::encode(Sha256::digest(&request.body))))),
+            Locator::BodyDigest => Some(Cow::Owned(format!("sha256:{}", hex::encode(self.body_digest())))),
             Locator::Arrival => {
-                let digest = hex::encode(Sha256::digest(&request.body));
+                let digest = hex::encode(self.body_digest());
                 Some(Cow::Owned(format!("arrival:{}:{}", request.received_at, &digest[..16])))
             }
-            Locator::BodySha256 => Some(Cow::Owned(hex::encode(Sha256::digest(&request.body)))),
+            Locator::BodySha256 => Some(Cow::Owned(hex::encode(self.body_digest()))),
             Locator::FormSorted => form::is_form(request).then(|| form::sorted(&request.body)).flatten().map(Cow::Owned),
             Locator::HmacHex(inner) => self.hmac(inner).map(|tag| Cow::Owned(hex::encode(tag))),
             Locator::HmacBase64(inner) => self.hmac(inner).map(|tag| Cow::Owned(STANDARD.encode(tag))),

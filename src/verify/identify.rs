@@ -2,7 +2,6 @@
 
 use bytes::Bytes;
 use secrecy::SecretString;
-use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq as _;
 
 use super::content::Scope;
@@ -116,7 +115,7 @@ pub(super) fn event(verifier: &Verifier, scope: &Scope<'_>, proof: Proof<'_>) ->
         query: verifier.storable_query(&request.query),
         headers: verifier.storable(&request.headers),
         body: request.body.clone(),
-        content_digest: moves.unwrap_or_else(|| Sha256::digest(&request.body).into()),
+        content_digest: moves.unwrap_or_else(|| scope.body_digest()),
         replay_guard: moves.map(|_| verifier.setup.replay_guard),
         item_ids: provider.item_id.as_ref().map(|place| item_ids(scope, place)).unwrap_or_default(),
         verified_by: proof.verified_by,
