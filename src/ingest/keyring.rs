@@ -98,7 +98,8 @@ impl Keyring {
         }
         if kept.len() >= MAX_KEPT
             && !kept.contains_key(&wanted.url)
-            && let Some(oldest) = kept.iter().min_by_key(|(_, known)| known.at).map(|(url, _)| url.clone())
+            // Failures go first: a flood of invented names must not push a key out.
+            && let Some(oldest) = kept.iter().min_by_key(|(_, known)| (known.outcome.is_ok(), known.at)).map(|(url, _)| url.clone())
         {
             kept.remove(&oldest);
         }
@@ -175,5 +176,19 @@ mod tests {
         }
         assert!(sender.asked.load(Ordering::SeqCst) < 20, "a flood of names");
         assert!(ring.lock().len() <= MAX_KEPT);
+    }
+
+    #[tokio::test]
+    async fn invented_names_do_not_push_a_key_out() {
+        let (ring, clock) = (Keyring::new(), At(AtomicI64::new(1_000_000)));
+        let (sender, key) = (Sender::default(), wanted("https://h.test/key"));
+        assert!(ring.key(&key, &sender, &clock).await.is_ok());
+        for at in 0..2 * MAX_KEPT {
+            clock.0.fetch_add(1, Ordering::SeqCst);
+            let failed = Err("no answer".to_owned());
+            assert!(ring.keep(&wanted(&format!("https://h.test/{at}")), failed, clock.now()).is_err());
+        }
+        assert!(ring.key(&key, &sender, &clock).await.is_ok());
+        assert_eq!(sender.asked.load(Ordering::SeqCst), 1);
     }
 }

@@ -145,8 +145,11 @@ impl Verifier {
         Self::new(Arc::clone(&self.source), Setup { secrets: vec![secret], ..self.setup.clone() })
     }
 
-    /// Whether this is one of the source's secrets.
+    /// Whether this is one of the source's secrets; any is where nothing is verified.
     pub fn has_secret(&self, secret: &SecretString) -> bool {
+        if !self.setup.verify {
+            return true;
+        }
         let is_same = |own: &SecretString| bool::from(own.expose_secret().as_bytes().ct_eq(secret.expose_secret().as_bytes()));
         self.setup.secrets.iter().map(is_same).fold(false, |any, one| any | one)
     }

@@ -109,6 +109,7 @@ impl View<'_> {
     pub(super) fn body_words(&self) -> String {
         match self.body_covered {
             "body" => "yes".into(),
+            "checksum" => "only its CRC-32, which another body can have".into(),
             "fields" if self.fields_covered.is_empty() => "only some fields".into(),
             "fields" => format!("only {}", self.fields_covered.join(", ")),
             _ => "no".into(),
@@ -163,7 +164,9 @@ fn handshake(handshake: &Handshake, body: &str) -> String {
     let when = if when.is_empty() { String::new() } else { format!(" with {}", when.join(" and ")) };
     let signed = if handshake.signed { "signed" } else { "not signed" };
     let body = if body.is_empty() { String::new() } else { format!(" and {body}") };
-    format!("{}{when}, {signed}: answered {}{body}", handshake.method, handshake.status)
+    let secret = handshake.learn.as_ref().map_or_else(String::new, |place| format!("; the {place} is kept as the source's secret"));
+    let visited = if handshake.fetch.is_some() { "; the URL that it names is visited" } else { "" };
+    format!("{}{when}, {signed}: answered {}{body}{secret}{visited}", handshake.method, handshake.status)
 }
 
 fn condition(place: &Locator, want: &Want) -> String {
