@@ -121,6 +121,11 @@ impl<'a> Scope<'a> {
         form::is_form(self.request) && form::count(&self.request.body, name) > 1
     }
 
+    /// Whether the query has more than one parameter of that name, however it is written.
+    pub(super) fn has_parameter_twice(&self, name: &str) -> bool {
+        form::count(self.request.query.as_bytes(), name) > 1
+    }
+
     /// Whether the document is a field of a form that has other fields too.
     pub(super) fn has_fields_beside_document(&self) -> bool {
         let in_a_form = self.setup.provider.row.json_field.is_some() && form::is_form(self.request);

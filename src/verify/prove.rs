@@ -209,7 +209,7 @@ pub(super) fn malformed(signature: &Signature, what: &str) -> Rejection {
     Rejection::new(Code::SignatureMalformed, format!("the signature in {} cannot be read: {what}", place_name(&signature.place)))
 }
 
-/// A header or form field that the proof rests on must come once: two copies could be read one way here and another way elsewhere.
+/// A header, form field or query parameter that the proof rests on must come once: two copies could be read one way here and another way elsewhere.
 fn refuse_repeated(signature: &Signature, scope: &Scope<'_>) -> Result<(), Rejection> {
     let own = match &signature.place {
         Place::Header(name) => Some(name.as_str()),
@@ -231,9 +231,14 @@ fn refuse_repeated(signature: &Signature, scope: &Scope<'_>) -> Result<(), Rejec
         Locator::Form(name) => Some(name.as_str()),
         _ => None,
     });
-    match own_field.into_iter().chain(fields).find(|name| scope.has_field_twice(name)) {
-        Some(name) => Err(Rejection::new(Code::SignatureMalformed, format!("the form field {name} came more than once"))),
-        None => Ok(()),
+    if let Some(name) = own_field.into_iter().chain(fields).find(|name| scope.has_field_twice(name)) {
+        return Err(Rejection::new(Code::SignatureMalformed, format!("the form field {name} came more than once")));
+    }
+    match &signature.place {
+        Place::Query(name) if scope.has_parameter_twice(name) => {
+            Err(Rejection::new(Code::SignatureMalformed, format!("the query parameter {name} came more than once")))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -382,4 +387,29 @@ fn absorb(put: &mut impl FnMut(&[u8]), parts: &[Part], scope: &Scope<'_>, secret
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Setup, Verifier};
+    use crate::domain::{Code, Headers, RawRequest, Timestamp};
+    use crate::provider::Table;
+
+    #[test]
+    fn a_token_in_the_query_must_come_once_however_its_name_is_written() {
+        let row = "[a]\nsignature = { from = \"query:token\", algorithm = \"token\" }";
+        let setup = Setup::new(Table::parse(row).unwrap().get("a").unwrap().clone(), vec!["right".to_owned().into()]);
+        let verifier = Verifier::new("a", setup).unwrap();
+        let outcome = |query: &str| {
+            let (method, path, headers, received_at) = ("POST".into(), "/hooks/a".into(), Headers::default(), Timestamp::from_millis(0));
+            let (subpath, query, body) = (String::new(), query.into(), "{}".into());
+            let request = RawRequest { method, path, subpath, query, headers, body, received_at };
+            verifier.judge(&request, received_at).map(drop).map_err(|rejection| rejection.code)
+        };
+        assert_eq!(outcome("a=1&token=right"), Ok(()));
+        assert_eq!(outcome("token=wrong"), Err(Code::SignatureMismatch));
+        for twice in ["token=right&token=wrong", "token=wrong&token=right", "token=right&t%6Fken=wrong"] {
+            assert_eq!(outcome(twice), Err(Code::SignatureMalformed), "{twice}");
+        }
+    }
 }
