@@ -20,8 +20,8 @@ pub use reverify::Reverified;
 pub use source::Source;
 
 use crate::domain::{
-    Clock, Code, EventKey, Happening, NewRejection, Observer, RawRequest, Rejection, Reply, Routes, SealKey, SealedCredentials, Timestamp,
-    VerifiedEvent, Wake,
+    Clock, Code, EventKey, Happening, Headers, NewRejection, Observer, RawRequest, Rejection, Reply, Routes, SealKey, SealedCredentials,
+    Timestamp, VerifiedEvent, Wake,
 };
 use crate::provider::Table;
 use crate::store::{Inbox, Recorded};
@@ -223,7 +223,7 @@ impl Ingest {
         let mut rejection = NewRejection {
             source: Arc::clone(&source.name),
             rejection,
-            headers: source.verifier.storable(&request.headers),
+            headers: self.storable_of_refused(source, &request.headers),
             query: source.verifier.storable_query(&request.query),
             sealed: SealedCredentials::default(),
             method: request.method,
@@ -250,6 +250,12 @@ impl Ingest {
     /// The key of credentials in the log, asked for once.
     async fn seal_key(&self) -> Result<&SealKey, StoreError> {
         self.seal_key.get_or_try_init(|| self.parts.inbox.seal_key()).await
+    }
+
+    /// The header fields of a refused request that may be kept. It may be meant for another source, whose token it carries.
+    fn storable_of_refused(&self, source: &Source, headers: &Headers) -> Headers {
+        let kept = source.verifier.storable(headers);
+        kept.without(|name| self.parts.table.is_credential(name) && !source.verifier.signs_in(name))
     }
 
     fn turn_away(&self, source: &Source, code: Code, retry_after: Option<Duration>, why: &str) -> Answer {

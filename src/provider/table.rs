@@ -67,6 +67,11 @@ impl Table {
         self.0.values()
     }
 
+    /// Whether any sender puts its static credentials into the header of that lower-case name.
+    pub fn is_credential(&self, header: &str) -> bool {
+        self.iter().any(|provider| provider.credentials.iter().any(|name| name == header))
+    }
+
     /// Every name, in order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.keys().map(|name| &**name)

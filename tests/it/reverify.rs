@@ -191,6 +191,17 @@ async fn what_is_killed_while_it_lets_in_goes_on_where_it_was() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_token_of_another_source_is_not_kept_either() {
+    let app = TestApp::start("[sources.github]\nprovider = \"github\"\nsecret = \"other\"\n").await;
+    app.send(github("1", "push", "{}").header("x-gitlab-token", "hunter2")).await;
+    let id = rejections(&app, 1).await.remove(0)["id"].as_str().unwrap().to_owned();
+    let kept = app.json(&format!("/api/v1/rejections/{id}")).await;
+    assert!(!kept.to_string().contains("hunter2"), "{kept}");
+    assert!(kept["headers"].as_array().unwrap().iter().any(|header| header[0] == "x-hub-signature-256"), "{kept}");
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_rejection_alone_shows_what_is_kept_of_the_request() {
     let app = TestApp::start("[sources.github]\nprovider = \"github\"\nsecret = \"other\"\n").await;
     app.send(github("1", "push", b"\xff{}\0".as_slice()).to("/hooks/github/eu?a=b%20c").header("cookie", "c=1")).await;
