@@ -22,20 +22,20 @@ const EXPLAINED_A_SECOND: NonZeroU32 = NonZeroU32::new(1).unwrap();
 
 /// Says of refusals what was expected and what came, and explains some of them, one at a time.
 pub(super) struct Explainer {
-    library: Arc<Library>,
+    known: Arc<Known>,
     turn: Arc<Semaphore>,
     pace: DefaultDirectRateLimiter,
 }
 
 /// What refusals are explained by.
-struct Library {
+struct Known {
     verifiers: Vec<Arc<Verifier>>,
     table: Arc<Table>,
 }
 
 /// A refusal that is to be explained. While it lives, no other is.
 pub(super) struct Explaining {
-    library: Arc<Library>,
+    known: Arc<Known>,
     verifier: Arc<Verifier>,
     request: RawRequest,
     rejection: Rejection,
@@ -48,7 +48,7 @@ impl Explainer {
     pub(super) fn new(sources: &[Source], table: Arc<Table>) -> Self {
         let pace = RateLimiter::direct(Quota::per_second(EXPLAINED_A_SECOND).allow_burst(EXPLAINED_AT_ONCE));
         let verifiers = sources.iter().map(|source| Arc::clone(&source.verifier)).collect();
-        Self { library: Arc::new(Library { verifiers, table }), turn: Arc::new(Semaphore::new(1)), pace }
+        Self { known: Arc::new(Known { verifiers, table }), turn: Arc::new(Semaphore::new(1)), pace }
     }
 
     /// The rejection with what was expected and what came; and what explains it further, where nothing else is being
@@ -60,12 +60,12 @@ impl Explainer {
         rejection: Rejection,
         now: Timestamp,
     ) -> (Rejection, Option<Explaining>) {
-        let diagnosis = self.library.refusal(&source.verifier, request, &rejection, now).describe();
+        let diagnosis = self.known.refusal(&source.verifier, request, &rejection, now).describe();
         let described = Rejection { diagnosis, code: rejection.code };
         // The turn first: whoever has to leave it to another spends nothing of the pace.
         let turn = Arc::clone(&self.turn).try_acquire_owned().ok().filter(|_| self.pace.check().is_ok());
         let explaining = turn.map(|turn| Explaining {
-            library: Arc::clone(&self.library),
+            known: Arc::clone(&self.known),
             verifier: Arc::clone(&source.verifier),
             request: request.clone(),
             rejection,
@@ -76,7 +76,7 @@ impl Explainer {
     }
 }
 
-impl Library {
+impl Known {
     fn refusal<'a>(&'a self, verifier: &'a Verifier, request: &'a RawRequest, rejection: &'a Rejection, now: Timestamp) -> Refusal<'a> {
         let others = self.verifiers.iter().map(|verifier| &**verifier).collect();
         Refusal { request, now, rejection, verifier, others, table: &self.table }
@@ -89,7 +89,7 @@ impl Explaining {
     pub(super) async fn into_log(self, inbox: &dyn Inbox, id: i64) {
         let source = Arc::clone(&self.verifier);
         let explained =
-            tokio::task::spawn_blocking(move || self.library.refusal(&self.verifier, &self.request, &self.rejection, self.now).explain());
+            tokio::task::spawn_blocking(move || self.known.refusal(&self.verifier, &self.request, &self.rejection, self.now).explain());
         let kept = match explained.await {
             Ok(diagnosis) => inbox.explain(id, diagnosis).await.map_err(|error| error.to_string()),
             Err(panic) => Err(panic.to_string()),

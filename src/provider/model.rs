@@ -139,6 +139,10 @@ pub enum Want {
     Something,
     /// No text.
     Nothing,
+    /// One of these texts.
+    OneOf(Vec<String>),
+    /// No text, or a single line of it.
+    OneLine,
 }
 
 /// The signed timestamp.

@@ -2,7 +2,7 @@
 
 use url::Url;
 
-use super::template::Template;
+use super::template::{Part, Template};
 
 /// Where a sender publishes the key that verifies its requests.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,12 +45,21 @@ impl PublishedForm {
 }
 
 impl Published {
+    /// Whether the request names the whole URL.
+    pub fn is_named_by_request(&self) -> bool {
+        matches!(self.url.parts(), [Part::Value(_)])
+    }
+
     /// Whether this URL may be believed.
     ///
     /// # Errors
     /// What is wrong with it, as the end of a sentence.
     pub fn check(&self, url: &str) -> Result<(), &'static str> {
         let url = https(url)?;
+        // Each would be a name of its own for the same key.
+        if self.is_named_by_request() && (url.query().is_some() || url.fragment().is_some()) {
+            return Err("has a query or a fragment, which the sender's has not");
+        }
         if !self.hosts.is_empty() && !is_host_of(&url, &self.hosts) {
             return Err("leads to a host that is not the sender's");
         }
@@ -80,7 +89,22 @@ fn https(url: &str) -> Result<Url, &'static str> {
 
 fn is_host_of(url: &Url, hosts: &[String]) -> bool {
     let in_label = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
-    url.host_str().is_some_and(|host| hosts.iter().any(|pattern| matches(pattern, host, in_label)))
+    let is_of = |host: &str, pattern: &str| match pattern.split_once(REGION) {
+        Some((before, after)) => host.strip_prefix(before).and_then(|rest| rest.strip_suffix(after)).is_some_and(is_region),
+        None => matches(pattern, host, in_label),
+    };
+    url.host_str().is_some_and(|host| hosts.iter().any(|pattern| is_of(host, pattern)))
+}
+
+/// What stands for a region of AWS in a pattern: not any label, since buckets and services have theirs in the same place.
+const REGION: &str = "<region>";
+
+/// Whether this is a region of AWS: `us-west-2`, `us-gov-east-1`.
+fn is_region(label: &str) -> bool {
+    let parts: Vec<_> = label.split('-').collect();
+    let Some((number, names)) = parts.split_last() else { return false };
+    let is_name = |name: &&str| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_lowercase());
+    names.len() >= 2 && names.iter().all(is_name) && !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// Whether a text is of a pattern in which each `*` stands for one or more bytes that `any` takes.
@@ -107,8 +131,12 @@ mod tests {
 
     #[test]
     fn only_the_senders_own_hosts_are_believed() {
-        let rule = rule(&["sns.*.amazonaws.com", "sns.*.amazonaws.com.cn"], Some("*.pem"));
-        for right in ["https://sns.us-west-2.amazonaws.com/a.pem", "https://sns.cn-north-1.amazonaws.com.cn/b/c.pem"] {
+        let rule = rule(&["sns.<region>.amazonaws.com", "sns.<region>.amazonaws.com.cn"], Some("*.pem"));
+        for right in [
+            "https://sns.us-gov-west-1.amazonaws.com/a.pem",
+            "https://sns.us-west-2.amazonaws.com/a.pem",
+            "https://sns.cn-north-1.amazonaws.com.cn/b/c.pem",
+        ] {
             assert_eq!(rule.check(right), Ok(()), "{right}");
         }
         for wrong in [
@@ -121,6 +149,12 @@ mod tests {
             "https://user@sns.us-west-2.amazonaws.com/a.pem",
             "https://sns.us-west-2.amazonaws.com:8443/a.pem",
             "https://sns.us-west-2.amazonaws.com/a.txt",
+            // Buckets of that name, which anybody may have.
+            "https://sns.s3.amazonaws.com/a.pem",
+            "https://sns.s3-us-west-2.amazonaws.com/a.pem",
+            "https://sns.s3-accelerate.amazonaws.com/a.pem",
+            "https://sns.us-west-2.amazonaws.com/a.pem?1",
+            "https://sns.us-west-2.amazonaws.com/a.pem#1",
             "file:///etc/a.pem",
             "sns.us-west-2.amazonaws.com/a.pem",
             "",

@@ -133,7 +133,8 @@ pub struct SignatureRow {
 pub struct PublishedRow {
     /// A template for its `https` URL.
     pub url: String,
-    /// The hosts that the URL may lead to, where it comes out of the request; `*` stands for one label.
+    /// The hosts that the URL may lead to, where it comes out of the request; `*` stands for one label, `<region>` for a
+    /// region of AWS.
     #[serde(default)]
     pub hosts: Vec<String>,
     /// What the URL's path looks like; `*` stands for anything.

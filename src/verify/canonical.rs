@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use sha2::{Digest, Sha256};
 
-use super::form;
+use super::{form, ijson};
 use crate::domain::RawRequest;
 
 /// What JavaScript's `encodeURI` escapes.
@@ -27,12 +27,12 @@ const fn strip(set: &'static AsciiSet, kept: &[u8]) -> AsciiSet {
     left
 }
 
-/// Canonical JSON (RFC 8785) of the body; no text for no body. `None` for what is no JSON.
+/// Canonical JSON (RFC 8785) of the body; no text for no body. `None` for what has no canonical form.
 pub(super) fn json(body: &[u8]) -> Option<String> {
     if body.is_empty() {
         return Some(String::new());
     }
-    let document: serde_json::Value = serde_json::from_slice(body).ok()?;
+    let document = ijson::read(body).ok()?;
     serde_json_canonicalizer::to_string(&document).ok()
 }
 
@@ -67,10 +67,12 @@ pub(super) fn url_unescaped(url: &str) -> String {
 }
 
 /// The URL without its query; then, as Plivo (V3) has it, the query decoded and sorted, and the sorted fields of the form.
+/// `None` without a form: what is no form would not be signed, and with no body a form that was signed could be moved into
+/// the query.
 pub(super) fn url_form_sorted(url: &str, request: &RawRequest) -> Option<String> {
     let (base, query) = url.split_once('?').unwrap_or((url, ""));
     let query: Vec<_> = form::pairs(query.as_bytes())?.into_iter().map(|(name, value)| format!("{name}={value}")).collect();
-    let fields = if form::is_form(request) { form::pairs(&request.body)? } else { Vec::new() };
+    let fields = form::pairs(&request.body).filter(|_| form::is_form(request))?;
     let fields: String = fields.into_iter().map(|(name, value)| name + &value).collect();
     let question = if query.is_empty() && fields.is_empty() { "" } else { "?" };
     let point = if query.is_empty() || fields.is_empty() { "" } else { "." };
@@ -95,14 +97,17 @@ pub(super) fn target(url: &str) -> &str {
 }
 
 /// The header fields that the header `list` names, lower case and sorted, as `name:value` with `;` between; `None` where
-/// one of them is not there, or comes twice.
-pub(super) fn listed_headers(request: &RawRequest, list: &str) -> Option<String> {
+/// one of them is not there, or comes twice, or one of those that must be listed is not.
+pub(super) fn listed_headers(request: &RawRequest, list: &str, must: &[&str]) -> Option<String> {
     let mut fields = BTreeMap::new();
     for name in request.headers.text(list)?.split(',').map(|name| name.trim().to_ascii_lowercase()) {
         let mut values = request.headers.all(&name);
         let (Some(value), None) = (values.next(), values.next()) else { return None };
         drop(values);
         fields.insert(name, std::str::from_utf8(value).ok()?.trim());
+    }
+    if must.iter().any(|name| !fields.contains_key(*name)) {
+        return None;
     }
     Some(fields.iter().map(|(name, value)| format!("{name}:{value}")).collect::<Vec<_>>().join(";"))
 }
@@ -144,8 +149,8 @@ mod tests {
 
     #[test]
     fn json_is_canonical_as_in_rfc_8785() {
-        let body = "{\"b\":[1.0,1e21,333333333.33333329,12345678901234567890],\"a\":\"\\u20ac\\/\\u000f\\n\",\"\\u00e9\":null}";
-        let expected = "{\"a\":\"\u{20ac}/\\u000f\\n\",\"b\":[1,1e+21,333333333.3333333,12345678901234567000],\"\u{e9}\":null}";
+        let body = "{\"b\":[1.0,1e21,333333333.33333329,9007199254740991],\"a\":\"\\u20ac\\/\\u000f\\n\",\"\\u00e9\":null}";
+        let expected = "{\"a\":\"\u{20ac}/\\u000f\\n\",\"b\":[1,1e+21,333333333.3333333,9007199254740991],\"\u{e9}\":null}";
         assert_eq!(json(body.as_bytes()).as_deref(), Some(expected));
         assert_eq!(json(b"").as_deref(), Some(""));
         assert_eq!(json(b"{"), None);
@@ -162,13 +167,14 @@ mod tests {
         let form = |body: &[u8]| request(&[("content-type", b"application/x-www-form-urlencoded")], body);
         let cases: &[(&str, &[u8], &str)] = &[
             ("https://h.test/p", b"From=1&Text=%C3%A4+b", "https://h.test/p?From1Text\u{e4} b"),
-            ("https://h.test/p", b"", "https://h.test/p"),
             ("https://h.test/p?b=2&a=1", b"From=1&To=2", "https://h.test/p?a=1&b=2.From1To2"),
-            ("https://h.test/p?b=2&a=1", b"", "https://h.test/p?a=1&b=2"),
             ("https://h.test/p?b=x%20y&a=%C3%A4&a=A+b&c", b"Z=b&A=&Z=a", "https://h.test/p?a=A b&a=\u{e4}&b=x y&c=.AZaZb"),
         ];
         for (url, body, expected) in cases {
             assert_eq!(url_form_sorted(url, &form(body)).as_deref(), Some(*expected));
+        }
+        for unsigned in [&b"{\"anything\":1}"[..], b"<x/>", b""] {
+            assert_eq!(url_form_sorted("https://h.test/p?a=1&b=2.From1To2", &form(unsigned)), None);
         }
     }
 
@@ -191,10 +197,11 @@ mod tests {
     #[test]
     fn listed_headers_are_sorted_and_all_there() {
         let request = request(&[("x-list", b"X-B, x-list,x-a"), ("x-a", b" 1 "), ("x-b", b"2")], b"");
-        assert_eq!(listed_headers(&request, "x-list").as_deref(), Some("x-a:1;x-b:2;x-list:X-B, x-list,x-a"));
-        assert_eq!(listed_headers(&request, "x-other"), None);
+        assert_eq!(listed_headers(&request, "x-list", &["x-list", "x-a"]).as_deref(), Some("x-a:1;x-b:2;x-list:X-B, x-list,x-a"));
+        assert_eq!(listed_headers(&request, "x-other", &[]), None);
+        assert_eq!(listed_headers(&request, "x-list", &["x-time"]), None, "what is not listed is not signed");
         let twice = super::tests::request(&[("x-list", b"x-a"), ("x-a", b"1"), ("x-a", b"2")], b"");
-        assert_eq!(listed_headers(&twice, "x-list"), None);
+        assert_eq!(listed_headers(&twice, "x-list", &[]), None);
     }
 
     #[test]

@@ -91,6 +91,14 @@ impl<'a> Scope<'a> {
         pointer.and_then(|pointer| json::each(&self.document(), pointer)).unwrap_or_default()
     }
 
+    /// Whether every item has this text under the pointer, and there is one.
+    pub(super) fn is_everywhere(&self, pointer: &str, wanted: &str) -> bool {
+        let document = self.document();
+        let items = pointer.split_once("/*").and_then(|(array, _)| json::items(&document, array)).unwrap_or_default();
+        let found = json::each(&document, pointer).unwrap_or_default();
+        !items.is_empty() && found.len() == items.len() && found.iter().all(|text| text == wanted)
+    }
+
     /// Path and query as the sender has them: of the configured URL, else of the request.
     fn target(&self) -> String {
         match self.url() {
@@ -186,7 +194,15 @@ impl<'a> Scope<'a> {
                 canonical::request_digest(&request.method, path, &request.query).map(Cow::Owned)
             }
             Locator::SubpathDigest => canonical::request_digest(&request.method, &request.subpath, &request.query).map(Cow::Owned),
-            Locator::ListedHeaders(list) => canonical::listed_headers(request, list).map(Cow::Owned),
+            Locator::ListedHeaders(list) => {
+                // What is not listed is not signed: the list itself, and the time.
+                let times = self.setup.provider.signatures.iter().filter_map(|signature| match &signature.timestamp.as_ref()?.from {
+                    Locator::Header(name) => Some(name.as_str()),
+                    _ => None,
+                });
+                let must: Vec<_> = times.chain([list.as_str()]).collect();
+                canonical::listed_headers(request, list, &must).map(Cow::Owned)
+            }
             // Only the hashing itself reads the secret.
             Locator::Secret => None,
             Locator::Body | Locator::Document => match self.bytes(place)? {

@@ -76,6 +76,13 @@ pub(super) fn check_required(signature: &Signature, scope: &Scope<'_>) -> Result
         if wanted.is_empty() {
             continue;
         }
+        if let Some(pointer) = place.json_pointer().filter(|pointer| is_wild(pointer)) {
+            if !scope.is_everywhere(pointer, &wanted) {
+                let diagnosis = format!("the signature holds, but not every {place} is what it must be");
+                return Err(Rejection::new(Code::SignatureMismatch, diagnosis));
+            }
+            continue;
+        }
         let is_there = scope.text(place).is_some_and(|text| bool::from(text.as_bytes().ct_eq(wanted.as_bytes())));
         if !is_there {
             let diagnosis = format!("the signature holds, but the {place} is not what it must be");

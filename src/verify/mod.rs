@@ -10,6 +10,7 @@ mod form;
 pub mod fuzzing;
 mod headers;
 mod identify;
+mod ijson;
 mod json;
 mod jwt;
 mod key;

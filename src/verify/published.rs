@@ -99,8 +99,7 @@ impl Verifier {
 pub(super) fn key(scheme: &Scheme, scope: &mut Scope<'_>) -> Result<Option<Key>, Rejection> {
     let signature = &scheme.signature;
     let Some(rule) = &signature.published else { return Ok(None) };
-    let names_url = matches!(rule.url.parts(), [Part::Value(_)]);
-    if scheme.keys.is_empty() || names_url {
+    if scheme.keys.is_empty() || rule.is_named_by_request() {
         read_key_id(signature, scope);
         url(rule, scope)?;
     }

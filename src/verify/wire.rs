@@ -85,6 +85,7 @@ fn parse_set<'a>(set: &Cow<'a, str>, list: &Items, encoding: Encoding, params: &
 pub(super) fn is_at(want: &Want, text: Option<&str>, params: &BTreeMap<String, String>) -> bool {
     match (want, text) {
         (Want::Nothing, text) => text.is_none_or(str::is_empty),
+        (Want::OneLine, None) => true,
         (_, None) => false,
         (want, Some(text)) => is(want, text, params),
     }
@@ -98,6 +99,8 @@ pub(super) fn is(want: &Want, text: &str, params: &BTreeMap<String, String>) -> 
         Want::Hex(least, most) => (*least..=*most).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit()),
         Want::Something => !text.is_empty(),
         Want::Nothing => text.is_empty(),
+        Want::OneOf(wanted) => wanted.iter().any(|wanted| wanted == text),
+        Want::OneLine => !text.contains(['\n', '\r']),
     }
 }
 

@@ -5,6 +5,10 @@ use std::sync::Arc;
 use std::sync::Mutex;
 
 use async_trait::async_trait;
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::signature::{RSA_PKCS1_SHA256, RsaKeyPair};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use onceward::domain::{Routes, Silent, SystemClock};
 use onceward::fixture::{self, Fixture};
@@ -181,4 +185,61 @@ async fn a_message_of_a_strangers_topic_is_refused_however_well_it_is_signed() {
         assert!(matches!(sender.receive(request).await, Answer::Refused { code, .. } if code.status() == 401));
     }
     assert_eq!(sender.asked().len(), 1, "nothing but the certificate: {:?}", sender.asked());
+}
+
+/// A message of SNS, signed as SNS signs what anybody publishes to a topic of his own.
+fn published(fields: &[(&str, &str)]) -> String {
+    let pem = include_str!("../../fixtures/tools/keys/rsa-test.pem");
+    let der: String = pem.lines().filter(|line| !line.starts_with("-----")).collect();
+    let key = RsaKeyPair::from_pkcs8(&STANDARD.decode(der).unwrap()).unwrap();
+    let text: String = fields.iter().map(|(name, value)| format!("{name}\n{value}\n")).collect();
+    let mut signature = vec![0; key.public_modulus_len()];
+    key.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), text.as_bytes(), &mut signature).unwrap();
+    STANDARD.encode(signature)
+}
+
+/// That message as a request, with these values beside the signature.
+fn message(like: &Fixture, fields: &[(&str, &str)], signature: &str) -> Fixture {
+    let mut body = serde_json::json!({
+        "SignatureVersion": "2",
+        "SigningCertURL": "https://sns.us-west-2.amazonaws.com/SimpleNotificationService-f1c7f1c7f1c7f1c7f1c7f1c7f1c7f1c7.pem",
+        "Signature": signature,
+    });
+    fields.iter().for_each(|(name, value)| body[*name] = (*value).into());
+    let mut fixture = like.clone();
+    fixture.request.body = body.to_string().into();
+    fixture
+}
+
+#[tokio::test]
+async fn no_value_of_a_strangers_message_can_pass_for_the_name_of_another() {
+    let like = sns("notification-v2");
+    let (theirs, ours) = ("arn:aws:sns:us-west-2:999999999999:theirs", "arn:aws:sns:us-west-2:123456789012:orders");
+    let text = format!("evil\nMessageId\nm-1\nTimestamp\nt0\nTopicArn\n{ours}\nType\nNotification");
+    let real = [("Message", &*text), ("MessageId", "real"), ("Timestamp", "t1"), ("TopicArn", theirs), ("Type", "Notification")];
+    let signature = published(&real);
+    let certificate = || Ok(like.certificate.clone().unwrap().into());
+    let own = Sns::of_topic(certificate(), theirs);
+    assert!(matches!(own.receive(&message(&like, &real, &signature)).await, Answer::Event { .. }), "it is signed well");
+    let kind = format!("Notification\nMessageId\nreal\nTimestamp\nt1\nTopicArn\n{theirs}\nType\nNotification");
+    let hidden = format!("m-1\nTimestamp\nt0\nTopicArn\n{ours}\nType\nNotification\nMessageId\nreal");
+    let subject = format!("x\nTimestamp\nt0\nTopicArn\n{ours}\nType\nNotification\nMessageId\nreal");
+    let forged: [&[(&str, &str)]; 3] = [
+        &[("Message", "evil"), ("MessageId", "m-1"), ("Timestamp", "t0"), ("TopicArn", ours), ("Type", &kind)],
+        &[("Message", "evil"), ("MessageId", &hidden), ("Timestamp", "t1"), ("TopicArn", theirs), ("Type", "Notification")],
+        &[
+            ("Message", "evil"),
+            ("MessageId", "m-1"),
+            ("Subject", &subject),
+            ("Timestamp", "t1"),
+            ("TopicArn", theirs),
+            ("Type", "Notification"),
+        ],
+    ];
+    for fields in forged {
+        for topic in [ours, theirs] {
+            let receiver = Sns::of_topic(certificate(), topic);
+            assert!(matches!(receiver.receive(&message(&like, fields, &signature)).await, Answer::Refused { .. }), "{fields:?}");
+        }
+    }
 }

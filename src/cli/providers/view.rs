@@ -176,6 +176,8 @@ fn condition(place: &Locator, want: &Want) -> String {
         Want::Hex(least, most) => format!("{place} of {least} to {most} hex digits"),
         Want::Something => place.to_string(),
         Want::Nothing => format!("no {place}"),
+        Want::OneOf(texts) => format!("{place} one of {}", texts.join(", ")),
+        Want::OneLine => format!("{place} of one line"),
     }
 }
 

@@ -126,6 +126,8 @@ fn want(text: &str) -> Want {
         Some(name) => Want::Param(name.to_owned()),
         None if text == "*" => Want::Something,
         None if text == "absent" => Want::Nothing,
+        None if text == "one-line" => Want::OneLine,
+        None if text.starts_with("one-of:") => Want::OneOf(text["one-of:".len()..].split(',').map(str::to_owned).collect()),
         None => hex().unwrap_or_else(|| Want::Text(text.to_owned())),
     }
 }
