@@ -43,9 +43,35 @@ pub(super) struct Keyring {
     fetches: DefaultDirectRateLimiter,
 }
 
+/// What is known of a URL.
 struct Kept {
-    outcome: Result<PublishedKey, String>,
-    at: Timestamp,
+    /// The key that was found there last; a failure does not take it away.
+    key: Option<PublishedKey>,
+    /// When it was found.
+    found_at: Timestamp,
+    /// When it was last asked for.
+    asked_at: Timestamp,
+    /// Why it was not had then.
+    failure: Option<String>,
+}
+
+impl Kept {
+    /// The key, where it can be the one of this ID.
+    fn key(&self, kid: Option<&str>) -> Option<&PublishedKey> {
+        self.key.as_ref().filter(|key| key.has(kid))
+    }
+
+    /// What to answer without asking again; nothing where it is time to ask.
+    fn answer(&self, kid: Option<&str>, now: Timestamp) -> Option<Result<PublishedKey, String>> {
+        let asked = now.since(self.asked_at);
+        match (self.key(kid), &self.failure) {
+            (Some(key), None) if now.since(self.found_at) < FRESH => Some(Ok(key.clone())),
+            (Some(key), Some(_)) if asked < FAILED => Some(Ok(key.clone())),
+            (None, None) if asked < SETTLED => self.key.clone().map(Ok),
+            (None, Some(failure)) if asked < FAILED => Some(Err(failure.clone())),
+            _ => None,
+        }
+    }
 }
 
 impl Keyring {
@@ -59,51 +85,62 @@ impl Keyring {
     /// # Errors
     /// Why there is none, for the log. The request may be right all the same, and should come again.
     pub(super) async fn key(&self, wanted: &Wanted, fetch: &dyn Fetch, clock: &dyn Clock) -> Result<PublishedKey, String> {
-        if let Some(outcome) = self.kept(wanted, clock.now()) {
-            return outcome;
+        if let Some(answer) = self.answer(wanted, clock.now()) {
+            return answer;
         }
-        let _one_at_a_time = self.fetching.lock().await;
-        if let Some(outcome) = self.kept(wanted, clock.now()) {
-            return outcome;
+        let old = self.old(wanted);
+        let _one_at_a_time = match (self.fetching.try_lock(), &old) {
+            (Ok(turn), _) => turn,
+            // Nobody waits for a new key while there is an old one.
+            (Err(_), Some(old)) => return Ok(old.clone()),
+            (Err(_), None) => self.fetching.lock().await,
+        };
+        if let Some(answer) = self.answer(wanted, clock.now()) {
+            return answer;
         }
-        if self.fetches.check().is_err() {
+        // Only URLs at which a key was found once are asked again without a limit, which strangers could use up.
+        if !self.is_known(wanted) && self.fetches.check().is_err() {
             return Err("too many keys are asked for".to_owned());
         }
         let fetched = fetch.fetch(&wanted.url, &wanted.rule.names).await;
         let read =
             fetched.and_then(|bytes| PublishedKey::read(&bytes, &wanted.rule.form).map_err(|problem| format!("what is there {problem}")));
-        self.keep(wanted, read, clock.now())
+        match (self.keep(wanted, read, clock.now()), old) {
+            (Err(_), Some(old)) => Ok(old),
+            (read, _) => read,
+        }
     }
 
-    /// What is known already and still counts.
-    fn kept(&self, wanted: &Wanted, now: Timestamp) -> Option<Result<PublishedKey, String>> {
-        let kept = self.lock();
-        let known = kept.get(&wanted.url)?;
-        let age = now.since(known.at);
-        let lasts = match &known.outcome {
-            Ok(key) if key.has(wanted.kid.as_deref()) => FRESH,
-            Ok(_) => SETTLED,
-            Err(_) => FAILED,
-        };
-        (age < lasts).then(|| known.outcome.clone())
+    fn answer(&self, wanted: &Wanted, now: Timestamp) -> Option<Result<PublishedKey, String>> {
+        self.lock().get(&wanted.url)?.answer(wanted.kid.as_deref(), now)
     }
 
-    /// Keeps what was fetched. A key that was had before outlives a failure to fetch it again.
+    /// The key that was found before, however long ago.
+    fn old(&self, wanted: &Wanted) -> Option<PublishedKey> {
+        self.lock().get(&wanted.url)?.key(wanted.kid.as_deref()).cloned()
+    }
+
+    /// Whether a key was found at this URL before.
+    fn is_known(&self, wanted: &Wanted) -> bool {
+        self.lock().get(&wanted.url).is_some_and(|kept| kept.key.is_some())
+    }
+
+    /// Keeps what came of asking.
     fn keep(&self, wanted: &Wanted, read: Result<PublishedKey, String>, now: Timestamp) -> Result<PublishedKey, String> {
-        let mut kept = self.lock();
-        if let (Err(_), Some(Ok(old))) = (&read, kept.get(&wanted.url).map(|known| &known.outcome))
-            && old.has(wanted.kid.as_deref())
+        let mut all = self.lock();
+        if all.len() >= MAX_KEPT
+            && !all.contains_key(&wanted.url)
+            // URLs without a key go first: a flood of invented names must not push a key out.
+            && let Some(oldest) = all.iter().min_by_key(|(_, kept)| (kept.key.is_some(), kept.asked_at)).map(|(url, _)| url.clone())
         {
-            return Ok(old.clone());
+            all.remove(&oldest);
         }
-        if kept.len() >= MAX_KEPT
-            && !kept.contains_key(&wanted.url)
-            // Failures go first: a flood of invented names must not push a key out.
-            && let Some(oldest) = kept.iter().min_by_key(|(_, known)| (known.outcome.is_ok(), known.at)).map(|(url, _)| url.clone())
-        {
-            kept.remove(&oldest);
+        let kept = all.entry(wanted.url.clone()).or_insert(Kept { key: None, found_at: now, asked_at: now, failure: None });
+        kept.asked_at = now;
+        match &read {
+            Ok(key) => (kept.key, kept.found_at, kept.failure) = (Some(key.clone()), now, None),
+            Err(failure) => kept.failure = Some(failure.clone()),
         }
-        kept.insert(wanted.url.clone(), Kept { outcome: read.clone(), at: now });
         read
     }
 
@@ -159,6 +196,7 @@ mod tests {
         assert_eq!(sender.asked.load(Ordering::SeqCst), 1);
         clock.0.fetch_add(FRESH.as_secs() as i64, Ordering::SeqCst);
         assert!(ring.key(&wanted, &Sender { fails: true, ..Sender::default() }, &clock).await.is_ok(), "an old key outlives a failure");
+        clock.0.fetch_add(FAILED.as_secs() as i64, Ordering::SeqCst);
         assert!(ring.key(&wanted, &sender, &clock).await.is_ok());
         assert_eq!(sender.asked.load(Ordering::SeqCst), 2);
     }
@@ -176,6 +214,27 @@ mod tests {
         }
         assert!(sender.asked.load(Ordering::SeqCst) < 20, "a flood of names");
         assert!(ring.lock().len() <= MAX_KEPT);
+    }
+
+    #[tokio::test]
+    async fn an_old_key_outlives_failures_under_load_and_invented_ids() {
+        const SET: &str = r#"{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"own","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
+        let (ring, clock) = (Keyring::new(), At(AtomicI64::new(1_000_000)));
+        let of = |kid: &str| Wanted { kid: Some(kid.into()), ..wanted("https://h.test/set") };
+        let set = PublishedKey::read(SET.as_bytes(), &PublishedForm::JwkSet).unwrap();
+        assert!(ring.keep(&of("own"), Ok(set), clock.now()).is_ok());
+        let down = Sender { fails: true, ..Sender::default() };
+        for _ in 0..3 {
+            clock.0.fetch_add(SETTLED.as_secs() as i64, Ordering::SeqCst);
+            assert!(ring.key(&of("invented"), &down, &clock).await.is_err());
+            assert!(ring.key(&of("own"), &down, &clock).await.is_ok(), "a stranger's ID takes no key away");
+        }
+        clock.0.fetch_add(FRESH.as_secs() as i64, Ordering::SeqCst);
+        let before = down.asked.load(Ordering::SeqCst);
+        let own = of("own");
+        let keys = futures_util::future::join_all((0..200).map(|_| ring.key(&own, &down, &clock))).await;
+        assert!(keys.iter().all(Result::is_ok));
+        assert_eq!(down.asked.load(Ordering::SeqCst), before + 1, "asked once, and nobody waits");
     }
 
     #[tokio::test]
