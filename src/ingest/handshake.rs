@@ -15,8 +15,10 @@ impl Ingest {
             match self.learn(source, secret).await {
                 Ok(true) => {}
                 Ok(false) => {
-                    let known = "the source has another secret already, and only the first handshake is believed";
-                    return self.refuse(source, request, Rejection::new(Code::SignatureMismatch, known), self.clock().now()).await;
+                    let known = "the source has another secret already, and only the first handshake is believed; `onceward learned \
+                                 SOURCE --forget` and a restart let another in";
+                    // The secret may be a true one: it may stand in the body, of which nothing is kept.
+                    return self.refuse_plainly(source, request, Rejection::new(Code::SignatureMismatch, known)).await;
                 }
                 Err(_) => {
                     let why = "the store cannot keep the secret of a handshake now";
@@ -34,11 +36,15 @@ impl Ingest {
         Answer::Handshake(answered.reply)
     }
 
-    /// Keeps the secret that the sender has made up. False where another one is the source's.
+    /// Keeps the secret that the sender has made up. False where another one is the source's, or it can be none.
     async fn learn(&self, source: &Source, secret: SecretString) -> Result<bool, StoreError> {
         let verifier = source.verifier();
         if !verifier.awaits_secret() {
             return Ok(verifier.has_secret(&secret));
+        }
+        // What the row cannot use must not take the place of what it can.
+        if verifier.with_secret(secret.clone()).is_err() {
+            return Ok(false);
         }
         let learning = self.parts.inbox.learn(Arc::clone(&source.name), secret.clone(), self.clock().now());
         let kept = tokio::time::timeout(COMMIT_DEADLINE, learning).await.unwrap_or_else(|_| Err(self.slow_store()))?;

@@ -11,6 +11,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use tokio::sync::OnceCell;
 
@@ -20,8 +21,8 @@ pub use reverify::Reverified;
 pub use source::Source;
 
 use crate::domain::{
-    Clock, Code, EventKey, Happening, Headers, NewRejection, Observer, RawRequest, Rejection, Reply, Routes, SealKey, SealedCredentials,
-    Timestamp, VerifiedEvent, Wake,
+    Clock, Code, EventKey, Happening, NewRejection, Observer, RawRequest, Rejection, Reply, Routes, SealKey, SealedCredentials, Timestamp,
+    VerifiedEvent, Wake,
 };
 use crate::provider::Table;
 use crate::store::{Inbox, Recorded};
@@ -216,15 +217,26 @@ impl Ingest {
         Answer::Refused { code, retry_after: None }
     }
 
+    /// Refuses what has nothing to be explained, and keeps nothing of its body.
+    async fn refuse_plainly(&self, source: &Source, request: RawRequest, rejection: Rejection) -> Answer {
+        let (code, request) = (rejection.code, RawRequest { body: Bytes::new(), ..request });
+        let quiet = !source.may_write_of_refusal();
+        self.tell(&Happening::Refused { source: &source.name, code, diagnosis: &rejection.diagnosis, quiet });
+        if !quiet {
+            self.log_rejection(source, request, rejection, None).await;
+        }
+        Answer::Refused { code, retry_after: None }
+    }
+
     /// Keeps a refused request. A refusal stands whether or not it could be kept, and its answer does not wait for a store
     /// that has trouble: the store has told of it, and that is all. What explains it follows later.
     async fn log_rejection(&self, source: &Source, request: RawRequest, rejection: Rejection, explaining: Option<Explaining>) {
-        let credentials = source.verifier.credentials(&request);
+        let (headers, query, credentials) = source.verifier.kept_of_refused(&request, &self.parts.table);
         let mut rejection = NewRejection {
             source: Arc::clone(&source.name),
             rejection,
-            headers: self.storable_of_refused(source, &request.headers),
-            query: source.verifier.storable_query(&request.query),
+            headers,
+            query,
             sealed: SealedCredentials::default(),
             method: request.method,
             subpath: request.subpath,
@@ -250,12 +262,6 @@ impl Ingest {
     /// The key of credentials in the log, asked for once.
     async fn seal_key(&self) -> Result<&SealKey, StoreError> {
         self.seal_key.get_or_try_init(|| self.parts.inbox.seal_key()).await
-    }
-
-    /// The header fields of a refused request that may be kept. It may be meant for another source, whose token it carries.
-    fn storable_of_refused(&self, source: &Source, headers: &Headers) -> Headers {
-        let kept = source.verifier.storable(headers);
-        kept.without(|name| self.parts.table.is_credential(name) && !source.verifier.signs_in(name))
     }
 
     fn turn_away(&self, source: &Source, code: Code, retry_after: Option<Duration>, why: &str) -> Answer {

@@ -278,6 +278,8 @@ pub struct Provider {
     pub max_body: Option<usize>,
     /// Lower-case names of headers that carry static credentials.
     pub credentials: Vec<String>,
+    /// Names of query parameters that carry static credentials.
+    pub credential_parameters: Vec<String>,
     /// How long a duplicate may come after the first, where the row says.
     pub retry_window: Option<Duration>,
 }

@@ -72,6 +72,11 @@ impl Table {
         self.iter().any(|provider| provider.credentials.iter().any(|name| name == header))
     }
 
+    /// Whether any sender puts its static credentials into the query parameter of that name.
+    pub fn is_credential_parameter(&self, name: &str) -> bool {
+        self.iter().any(|provider| provider.credential_parameters.iter().any(|known| known == name))
+    }
+
     /// Every name, in order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.keys().map(|name| &**name)

@@ -36,7 +36,7 @@ pub use sealed::Credentials;
 pub use sign::SignError;
 
 use crate::domain::{Code, Headers, RawRequest, Rejection, ReplayGuard, Reply, Timestamp, VerifiedEvent};
-use crate::provider::{Handshake, Place, Provider, Signature, Template};
+use crate::provider::{Handshake, Provider, Signature, Template};
 use content::Scope;
 use json::PointerSet;
 use key::Key;
@@ -219,14 +219,8 @@ impl Verifier {
 
     /// The query that may be stored and forwarded: without the parameters that carry static credentials.
     pub fn storable_query(&self, query: &str) -> String {
-        let tokens = self.provider().signatures.iter().filter(|signature| signature.algorithm.sends_secret());
-        let names: Vec<_> =
-            tokens.filter_map(|signature| if let Place::Query(name) = &signature.place { Some(name.as_str()) } else { None }).collect();
-        if names.is_empty() {
-            return query.to_owned();
-        }
-        let is_token = |pair: &str| names.contains(&pair.split('=').next().unwrap_or_default());
-        query.split('&').filter(|pair| !is_token(pair)).collect::<Vec<_>>().join("&")
+        let tokens = &self.provider().credential_parameters;
+        form::without(query, |name| tokens.iter().any(|token| token == name))
     }
 
     /// The header fields that may be stored and forwarded: no hop-by-hop ones, no static credentials.

@@ -14,9 +14,9 @@ use subtle::ConstantTimeEq as _;
 
 use super::content::Scope;
 use super::key::Key;
-use super::{Scheme, Verifier, wire};
-use crate::domain::{Code, CredentialPlace, HeaderBuilder, RawRequest, Rejection, SealKey, SealedCredential, SealedCredentials};
-use crate::provider::{Algorithm, Encoding, Place};
+use super::{Scheme, Verifier, form, wire};
+use crate::domain::{Code, CredentialPlace, HeaderBuilder, Headers, RawRequest, Rejection, SealKey, SealedCredential, SealedCredentials};
+use crate::provider::{Algorithm, Encoding, Locator, Place, Table};
 
 /// The most credentials of a request that are sealed. Senders have one or two; a header that comes twice is refused anyway.
 const MAX_CREDENTIALS: usize = 8;
@@ -51,19 +51,22 @@ impl std::fmt::Debug for Credentials {
 }
 
 impl Verifier {
-    /// The static credentials of a request: what [`Verifier::storable`] and [`Verifier::storable_query`] leave out of it, and
-    /// what any sender may put into `Authorization`.
-    pub fn credentials(&self, request: &RawRequest) -> Credentials {
-        let is_credential = |name: &str| name == "authorization" || self.provider().credentials.iter().any(|known| known == name);
+    /// What may be kept of a refused request, and the static credentials that are left out of it. It may be meant for another
+    /// source, so that those of every sender of the table count; but nothing that this source's sender may have signed.
+    pub fn kept_of_refused(&self, request: &RawRequest, table: &Table) -> (Headers, String, Credentials) {
+        let signed = || self.provider().signatures.iter().flat_map(|signature| signature.signed.locators());
+        let (own, signs_headers) = (&self.provider().credentials, signed().any(|place| matches!(place, Locator::ListedHeaders(_))));
+        let is_foreign = |name: &str| !signs_headers && !self.signs_in(name) && table.is_credential(name);
+        let is_credential = |name: &str| name == "authorization" || own.iter().any(|known| known == name) || is_foreign(name);
+        let tokens = &self.provider().credential_parameters;
+        let signs_url = self.provider().signs_url();
+        let is_token = |name: &str| tokens.iter().any(|known| known == name) || (!signs_url && table.is_credential_parameter(name));
         let headers = request.headers.iter().filter(|(name, _)| is_credential(name));
         let headers = headers.map(|(name, value)| (CredentialPlace::Header(name.to_owned()), value.to_vec()));
-        let is_token = |name: &str| {
-            let tokens = self.provider().signatures.iter().filter(|signature| signature.algorithm.sends_secret());
-            tokens.into_iter().any(|signature| matches!(&signature.place, Place::Query(parameter) if parameter == name))
-        };
         let pairs = request.query.split('&').filter_map(|pair| pair.split_once('=')).filter(|(name, _)| is_token(name));
         let pairs = pairs.map(|(name, value)| (CredentialPlace::Query(name.to_owned()), value.as_bytes().to_vec()));
-        Credentials(headers.chain(pairs).take(MAX_CREDENTIALS).collect())
+        let credentials = Credentials(headers.chain(pairs).take(MAX_CREDENTIALS).collect());
+        (self.storable(&request.headers).without(is_credential), form::without(&request.query, is_token), credentials)
     }
 
     /// The request with its credentials put back: where a configured secret has the same digest, that secret; else a text
@@ -195,12 +198,15 @@ mod tests {
 
     use super::super::{Judgement, Setup};
     use super::*;
-    use crate::domain::{Headers, Timestamp};
-    use crate::provider::Table;
+    use crate::domain::Timestamp;
 
     const KEY: [u8; 32] = [9; 32];
 
     impl Verifier {
+        fn credentials(&self, request: &RawRequest) -> Credentials {
+            self.kept_of_refused(request, &Table::default()).2
+        }
+
         fn judge_sealed(
             &self,
             request: &RawRequest,

@@ -19,7 +19,7 @@ use onceward::verify::{Setup, Verifier};
 
 use crate::support::command::onceward;
 use crate::support::signed::hmac_hex;
-use crate::support::{Request, TestApp};
+use crate::support::{Request, TestApp, until};
 
 const ASANA: &str = "[sources.asana]\nprovider = \"asana\"\n";
 
@@ -42,6 +42,12 @@ async fn the_first_handshake_brings_the_secret_and_no_other_does() {
     assert_eq!(app.send(handshake("told")).await.status, 200, "a sender that got no answer begins anew");
     let other = app.send(handshake("forged")).await;
     assert_eq!((other.problem().as_str(), other.header("x-hook-secret")), ("signature-mismatch", ""));
+    let kept = async || app.rows("/api/v1/rejections").await.iter().map(ToString::to_string).collect::<String>();
+    until("the refusal is kept", async || kept().await.contains("only the first handshake is believed")).await;
+    for row in app.rows("/api/v1/rejections").await {
+        let row = app.json(&format!("/api/v1/rejections/{}", row["id"].as_str().unwrap())).await;
+        assert!(!row.to_string().contains("forged"), "whose secret it may be: {row}");
+    }
     assert_eq!(app.send(event("told", 1)).await.header("onceward-status"), "accepted");
     assert_eq!(app.send(event("forged", 2)).await.problem(), "signature-mismatch");
     let heartbeat = Request::post("/hooks/asana", "{\"events\":[]}").header("x-hook-signature", hmac_hex("told", &[b"{\"events\":[]}"]));
@@ -88,6 +94,19 @@ async fn a_configured_secret_is_not_replaced_by_a_handshake() {
     assert_eq!(app.send(handshake("forged")).await.problem(), "signature-mismatch");
     assert_eq!(app.send(handshake("configured")).await.status, 200);
     assert_eq!(app.send(event("configured", 1)).await.status, 200);
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn nothing_is_kept_of_a_refused_handshake_that_brings_its_secret_in_the_body() {
+    let app = TestApp::start("[sources.notion]\nprovider = \"notion\"\nsecret = \"configured\"\n").await;
+    let token = |token: &str| Request::post("/hooks/notion", format!("{{\"verification_token\":\"{token}\"}}"));
+    assert_eq!(app.send(token("configured")).await.status, 200);
+    assert_eq!(app.send(token("hunter2")).await.problem(), "signature-mismatch");
+    until("the refusal is kept", async || app.rows("/api/v1/rejections").await.len() == 1).await;
+    let id = app.rows("/api/v1/rejections").await[0]["id"].as_str().unwrap().to_owned();
+    let body = app.get(&format!("/api/v1/rejections/{id}/body")).await;
+    assert_eq!((body.status, body.body.len()), (200, 0));
     app.stop().await;
 }
 

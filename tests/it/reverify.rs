@@ -193,11 +193,23 @@ async fn what_is_killed_while_it_lets_in_goes_on_where_it_was() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_token_of_another_source_is_not_kept_either() {
     let app = TestApp::start("[sources.github]\nprovider = \"github\"\nsecret = \"other\"\n").await;
-    app.send(github("1", "push", "{}").header("x-gitlab-token", "hunter2")).await;
+    app.send(github("1", "push", "{}").header("x-gitlab-token", "hunter2").to("/hooks/github?a=1&token=hunter2&t%6Fken=hunter2")).await;
     let id = rejections(&app, 1).await.remove(0)["id"].as_str().unwrap().to_owned();
     let kept = app.json(&format!("/api/v1/rejections/{id}")).await;
     assert!(!kept.to_string().contains("hunter2"), "{kept}");
     assert!(kept["headers"].as_array().unwrap().iter().any(|header| header[0] == "x-hub-signature-256"), "{kept}");
+    assert_eq!(kept["query"], "a=1");
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_came_to_the_source_of_another_provider_is_let_in_once_that_is_mended() {
+    let app = TestApp::start("[sources.git]\nprovider = \"github\"\nsecret = \"other\"\n").await;
+    let push = Request::post("/hooks/git", "{\"object_kind\":\"push\"}").header("idempotency-key", "k1");
+    app.send(push.header("x-gitlab-token", "hunter2").header("x-gitlab-event", "Push Hook")).await;
+    rejections(&app, 1).await;
+    let app = TestApp::start_in(app.finish().await, "[sources.git]\nprovider = \"gitlab\"\nsecret = \"hunter2\"\n").await;
+    assert_eq!(reverify(&app, "reverify").await.json(), json!({ "accepted": 1, "refused": 0 }));
     app.finish().await;
 }
 

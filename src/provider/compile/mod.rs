@@ -51,6 +51,8 @@ impl Provider {
         }
         let handshakes = row.handshake.iter().map(handshake).collect::<Result<Vec<_>, _>>()?;
         let provider = Self {
+            credentials: credentials(&row, &signatures, &handshakes)?,
+            credential_parameters: credential_parameters(&signatures),
             name: name.into(),
             covers: covers(row.covers.as_deref())?,
             key_form: key_form(row.secret.key.as_deref())?,
@@ -61,7 +63,6 @@ impl Provider {
             handshakes,
             answer: answer(&row)?,
             max_body: row.max_body.as_deref().map(parse_size).transpose().map_err(|e| RowError::new("max_body", e))?,
-            credentials: credentials(&row, &signatures)?,
             retry_window: retry_window(&row)?,
             any_signature: row.any_signature,
             signatures,
@@ -215,14 +216,24 @@ fn status(key: &str, written: Option<u16>) -> Result<u16, RowError> {
     }
 }
 
-fn credentials(row: &Row, signatures: &[Signature]) -> Result<Vec<String>, RowError> {
+fn credentials(row: &Row, signatures: &[Signature], handshakes: &[Handshake]) -> Result<Vec<String>, RowError> {
     let mut names = row.credentials.iter().map(|name| header_name("credentials", name)).collect::<Result<Vec<_>, _>>()?;
     let tokens = signatures.iter().filter(|signature| signature.algorithm.sends_secret());
     names.extend(tokens.filter_map(|signature| match &signature.place {
         Place::Header(name) => Some(name.clone()),
         _ => None,
     }));
+    // A secret that is told in a header is one.
+    names.extend(handshakes.iter().filter_map(|handshake| match &handshake.learn {
+        Some(Locator::Header(name)) => Some(name.clone()),
+        _ => None,
+    }));
     Ok(names)
+}
+
+fn credential_parameters(signatures: &[Signature]) -> Vec<String> {
+    let tokens = signatures.iter().filter(|signature| signature.algorithm.sends_secret());
+    tokens.filter_map(|signature| if let Place::Query(name) = &signature.place { Some(name.clone()) } else { None }).collect()
 }
 
 fn retry_window(row: &Row) -> Result<Option<Duration>, RowError> {
