@@ -76,6 +76,22 @@ impl Explainer {
     }
 }
 
+impl Explainer {
+    /// The rejection, explained, for an operator who asks and can wait for it: without a pace, but one at a time too.
+    pub(super) async fn explained(&self, source: &Source, request: RawRequest, rejection: Rejection, now: Timestamp) -> Rejection {
+        let Ok(turn) = Arc::clone(&self.turn).acquire_owned().await else { return rejection };
+        let (known, verifier) = (Arc::clone(&self.known), Arc::clone(&source.verifier));
+        let explaining = Explaining { known, verifier, request, rejection: rejection.clone(), now, _turn: turn };
+        match explaining.diagnosis().await {
+            Ok(diagnosis) => Rejection { diagnosis, ..rejection },
+            Err(cause) => {
+                tracing::debug!(source.name = &*source.name, cause, "a refused request is not explained");
+                rejection
+            }
+        }
+    }
+}
+
 impl Known {
     fn refusal<'a>(&'a self, verifier: &'a Verifier, request: &'a RawRequest, rejection: &'a Rejection, now: Timestamp) -> Refusal<'a> {
         let others = self.verifiers.iter().map(|verifier| &**verifier).collect();
@@ -88,14 +104,17 @@ impl Explaining {
     /// tells how near a forged request came.
     pub(super) async fn into_log(self, inbox: &dyn Inbox, id: i64) {
         let source = Arc::clone(&self.verifier);
-        let explained =
-            tokio::task::spawn_blocking(move || self.known.refusal(&self.verifier, &self.request, &self.rejection, self.now).explain());
-        let kept = match explained.await {
+        let kept = match self.diagnosis().await {
             Ok(diagnosis) => inbox.explain(id, diagnosis).await.map_err(|error| error.to_string()),
-            Err(panic) => Err(panic.to_string()),
+            Err(panic) => Err(panic),
         };
         if let Err(cause) = kept {
             tracing::debug!(verifier = ?source, cause, "a refused request is not explained");
         }
+    }
+
+    async fn diagnosis(self) -> Result<String, String> {
+        let explaining = move || self.known.refusal(&self.verifier, &self.request, &self.rejection, self.now).explain();
+        tokio::task::spawn_blocking(explaining).await.map_err(|panic| panic.to_string())
     }
 }

@@ -89,7 +89,11 @@ impl Ingest {
             Ok(request) => {
                 // Where the sender's key cannot be had now, nothing can be said.
                 let Ok(published) = self.published(source, &request).await else { return Ok(Verdict::Refused(None)) };
-                verifier.judge_by(&request, arrived, published.as_ref())
+                match verifier.judge_by(&request, arrived, published.as_ref()) {
+                    // What stands in for a credential is nothing that came.
+                    Err(rejection) if sealed.0.is_empty() => Err(self.explainer.explained(source, request, rejection, arrived).await),
+                    judged => judged,
+                }
             }
             Err(rejection) => Err(rejection),
         };

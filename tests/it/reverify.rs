@@ -53,6 +53,7 @@ async fn what_was_refused_for_a_wrong_secret_is_let_in_once_it_is_right() {
     let refused = reverify(&app, &format!("{forged}/reverify")).await.json();
     assert_eq!((&refused["status"], &refused["code"]), (&"refused".into(), &"signature-mismatch".into()));
     assert!(refused["diagnosis"].as_str().unwrap().contains("any of the 2 secrets"), "as judged today: {refused}");
+    assert!(refused["diagnosis"].as_str().unwrap().contains("usual mistakes"), "and explained: {refused}");
 
     assert_eq!(reverify(&app, "reverify").await.json(), json!({ "accepted": 2, "refused": 1 }));
     assert_eq!(reverify(&app, "reverify").await.json(), json!({ "accepted": 0, "refused": 1 }), "once more changes nothing");

@@ -181,6 +181,9 @@ impl<'a> Bench<'a> {
         };
         let tried = self.tried.get();
         let body = if self.covers_body() { "another body, " } else { "" };
-        format!("none of the usual mistakes explains it, in {tried} variants tried{cut_short}: another secret, {body}or forged")
+        // Every other code says for certain what is wrong.
+        let is_guess = self.refusal.rejection.code == Code::SignatureMismatch;
+        let guess = if is_guess { format!(": another secret, {body}or forged") } else { String::new() };
+        format!("none of the usual mistakes explains it, in {tried} variants tried{cut_short}{guess}")
     }
 }
