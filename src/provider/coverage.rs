@@ -99,6 +99,15 @@ fn field(place: &Locator, each: Option<&str>) -> Option<String> {
     }
 }
 
+impl Signature {
+    /// Whether another body can stand under this signature that says the same or has the same sum: what is signed follows
+    /// from the body, and not to the byte.
+    pub fn covers_rewritable_body(&self) -> bool {
+        let to_the_byte = is_detached(self) || signed(self).into_iter().any(is_raw);
+        !to_the_byte && matches!(Coverage::of(self), Coverage::Body | Coverage::Checksum)
+    }
+}
+
 impl Provider {
     /// How much of the body is covered by the signature: what the row declares, else what follows from its signed content.
     /// Of several ways to sign the weakest counts, because whoever sends chooses.

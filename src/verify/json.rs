@@ -197,12 +197,41 @@ pub(super) fn span(document: &[u8], pointer: &str) -> Option<std::ops::Range<usi
     Some(start..start + raw.len())
 }
 
-/// The items of the array under a pointer, as they are written; `None` where there is no array.
+/// The items of the array under a pointer, as they are written, and no more than one beyond the bound; `None` where there is no
+/// array.
 pub(super) fn items<'d>(document: &'d [u8], pointer: &str) -> Option<Vec<&'d [u8]>> {
     let text = std::str::from_utf8(document).ok()?;
     let array = raw(serde_json::from_str(text).ok()?, pointer)?;
-    let items: Vec<&RawValue> = serde_json::from_str(array.get()).ok()?;
+    let Bounded(items) = serde_json::from_str(array.get()).ok()?;
     Some(items.into_iter().map(|item| item.get().as_bytes()).collect())
+}
+
+/// The beginning of an array: the rest is passed over.
+struct Bounded<'d>(Vec<&'d RawValue>);
+
+impl<'de> de::Deserialize<'de> for Bounded<'de> {
+    fn deserialize<D: de::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Beginning;
+        impl<'de> Visitor<'de> for Beginning {
+            type Value = Bounded<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a JSON array")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Bounded<'de>, A::Error> {
+                let mut items = Vec::new();
+                while items.len() <= MAX_ITEMS
+                    && let Some(item) = list.next_element()?
+                {
+                    items.push(item);
+                }
+                while list.next_element::<IgnoredAny>()?.is_some() {}
+                Ok(Bounded(items))
+            }
+        }
+        deserializer.deserialize_seq(Beginning)
+    }
 }
 
 /// The values under a pointer in which `*` stands for each item of an array, in their order; `None` beyond the bound.

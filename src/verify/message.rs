@@ -47,17 +47,17 @@ fn matches_one(keys: &Keys<'_>, input: &InnerList, candidate: &[u8], required: &
         let diagnosis = format!("the signature does not cover {left_out}, and so proves nothing of it");
         return Err(Rejection::new(Code::SignatureMismatch, diagnosis));
     }
-    if names.contains(&"content-digest") && !is_digest_of_body(scope) {
-        return Err(Rejection::new(Code::SignatureMismatch, "content-digest is not the digest of the body"));
+    let covers_digest = names.contains(&"content-digest");
+    let wrong_digest = || Rejection::new(Code::SignatureMismatch, "content-digest is not the digest of the body");
+    if covers_digest && scope.request.headers.all("content-digest").count() != 1 {
+        return Err(wrong_digest());
     }
     let base = base(&names, input, scope).ok_or_else(|| malformed(signature, "the request has not all that is signed"))?;
     prove::read_timestamp(signature, scope)?;
-    for (by, key) in keys.iter() {
-        if key.made(base.as_bytes(), candidate) {
-            return Ok(by);
-        }
-    }
-    Err(prove::mismatch(keys))
+    let by = keys.iter().find(|(_, key)| key.made(base.as_bytes(), candidate)).map(|(by, _)| by);
+    let by = by.ok_or_else(|| prove::mismatch(keys))?;
+    // Only now, since hashing the body costs more than the rest.
+    if covers_digest && !is_digest_of_body(scope) { Err(wrong_digest()) } else { Ok(by) }
 }
 
 /// The ID of the key that the first signature names.

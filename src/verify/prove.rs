@@ -1,6 +1,7 @@
 //! The proof: the signature that is there, over the content that the row says, under a secret of the source.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 use secrecy::ExposeSecret as _;
 use sha2::{Digest as _, Sha256};
@@ -92,13 +93,18 @@ fn match_items<'a>(keys: &Keys<'a>, pointer: &str, scope: &mut Scope<'a>) -> Res
     if items.len() > json::MAX_ITEMS {
         return Err(malformed(signature, &format!("there are more than {} items", json::MAX_ITEMS)));
     }
-    let mut by = None;
+    let (mut by, mut signatures) = (None, HashSet::new());
     for item in items {
         let values = keys.scheme.item.find(item).map_err(|error| malformed(signature, &error.to_string()))?;
         scope.item = Some((&keys.scheme.item, values));
+        let is_new = found(signature, scope).is_none_or(|found| signatures.insert(found));
         let outcome = match_found(keys, scope);
         scope.item = None;
         by = by.or(Some(outcome?));
+        // Nothing binds the items to each other: whoever has one could send it any number of times as another request.
+        if !is_new && !signature.algorithm.sends_secret() {
+            return Err(malformed(signature, "an item comes twice"));
+        }
     }
     by.ok_or_else(|| malformed(signature, "there is no item"))
 }

@@ -12,7 +12,9 @@ impl Content {
     /// The content of what this signature proves, `None` for what comes unproved. There is none where the same content
     /// cannot have two IDs, or has them by design.
     pub(super) fn new(provider: &Provider, signature: Option<&Signature>, ids: &[Template]) -> Option<Self> {
-        let may_move = !provider.row.event_id_signed && !repeats(ids) && !follow_from_the_body(provider, ids);
+        // An ID that follows from the body does not follow from what is signed, where the body can be written otherwise.
+        let is_rewritable = signature.is_some_and(Signature::covers_rewritable_body);
+        let may_move = !provider.row.event_id_signed && !repeats(ids) && (is_rewritable || !follow_from_the_body(provider, ids));
         may_move.then(|| Self(signature.map_or_else(Vec::new, |signature| places(signature, ids))))
     }
 
@@ -139,6 +141,23 @@ mod tests {
         assert!(plain.is_some());
         assert_eq!(plain, digest(row, &[("x-id", "2"), form], "to=a", "a=1&b=2"), "the order is not signed");
         assert_ne!(plain, digest(row, &[("x-id", "2"), form], "to=b", "b=2&a=1"));
+    }
+
+    #[test]
+    fn a_body_that_can_be_written_otherwise_under_its_signature_is_the_same_content() {
+        let sorted = "signature = { header = \"X-S\" }\nsigned = \"{url}{form_sorted}\"";
+        let plain = digest(sorted, &[], "", "b=x+y&a=1");
+        assert!(plain.is_some());
+        assert_eq!(plain, digest(sorted, &[], "", "a=1&b=x%20y"));
+        assert_ne!(plain, digest(sorted, &[], "", "a=1&b=z"));
+        let canonical = "signature = { header = \"X-S\" }\nsigned = \"{canonical_json}\"";
+        let plain = digest(canonical, &[], "", "{\"b\":1,\"a\":2}");
+        assert!(plain.is_some());
+        assert_eq!(plain, digest(canonical, &[], "", " {\"a\": 2, \"b\": 1}"));
+        let sum = "signature = { header = \"X-S\" }\nsigned = \"{header:x-time}{body_crc32}\"\nevent_id = ['json:/id']";
+        assert!(digest(sum, &[("x-time", "1")], "", "{\"id\":1}").is_some());
+        let fields = "signature = { header = \"X-S\" }\nsigned = \"{header:x-time}\"";
+        assert!(digest(fields, &[("x-time", "1")], "", "{}").is_none(), "other events may have the same fields");
     }
 
     #[test]

@@ -58,11 +58,12 @@ pub(super) fn alike<'a>(provider: &'a Provider, request: &'a RawRequest) -> Vec<
 
 /// What is left of a header's name without what proxies do to it.
 fn core(name: &str) -> String {
-    let mut core = name.to_ascii_lowercase().replace(['_', '.'], "-");
+    let plain = name.to_ascii_lowercase().replace(['_', '.'], "-");
+    let mut core = plain.as_str();
     while let Some(rest) = PREFIXES.iter().find_map(|prefix| core.strip_prefix(prefix)) {
-        core = rest.to_owned();
+        core = rest;
     }
-    core
+    core.to_owned()
 }
 
 fn renamed(bench: &Bench<'_>) -> Option<String> {
