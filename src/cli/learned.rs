@@ -27,7 +27,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let (runtime, source) = (super::runtime()?, arguments.source.as_str());
     if arguments.forget {
         match runtime.block_on(app::forget_secret(&database, source))? {
-            true => output::line(format!("forgotten: the next handshake of {source} is believed"))?,
+            true => output::line(format!("forgotten: once the server is restarted, the next handshake of {source} is believed"))?,
             false => bail!("source {source} has been told no secret"),
         }
     } else {

@@ -24,7 +24,8 @@ pub struct Row {
     pub any_signature: bool,
     /// The signed content; `{body}` when left out.
     pub signed: Option<String>,
-    /// How much of the body the signature covers, where that does not follow from `signed`: `body`, `fields` or `nothing`.
+    /// How much of the body the signature covers, where that does not follow from `signed`: `body`, `checksum`, `fields` or
+    /// `nothing`.
     pub covers: Option<String>,
     /// The signed timestamp, where there is one.
     pub timestamp: Option<TimestampRow>,

@@ -118,6 +118,17 @@ mod tests {
             ("[a]\nsignature = { header = \"X\" }\nsigned = \"{timestamp}\"\ntimestamp = { from = \"json:/t\" }", "timestamp.from"),
             ("[a]\nsignature = { header = \"X\" }\nanswer = { content_type = \"a\\nb\" }", "answer.content_type"),
             ("[a]\nsignature = { header = \"X\" }\ncredentials = [\"a b\"]", "credentials"),
+            ("[a]\nsignature = { header = \"X\", prehash = \"sha256\" }", "signature.prehash"),
+            ("[a]\nsignature = { header = \"X\", each = \"/a\" }", "signature.each"),
+            ("[a]\nsignature = { header = \"X\", when = { \"json:/a\" = \"1\" } }", "signature.when"),
+            ("[a]\nsignature = { header = \"X\", components = [] }", "signature.components"),
+            ("[a]\nsignature = { header = \"X\", algorithm = \"ed25519\", published = { url = \"{header:U}\" } }", "published.hosts"),
+            (
+                "[a]\nsignature = { header = \"X\", algorithm = \"ed25519\", published = { url = \"https://a.test\", form = \"jwks\" } }",
+                "published.form",
+            ),
+            ("[a]\nsignature = { header = \"X\" }\nitem_id = \"json:/id\"", "item_id"),
+            ("[a]\nsignature = { header = \"X\" }\ncovers = \"all\"", "covers"),
         ];
         for (text, expected) in cases {
             assert!(error(text).contains(expected), "{text}\n{}", error(text));

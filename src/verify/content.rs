@@ -48,7 +48,7 @@ impl<'a> Scope<'a> {
         Self { request, setup, items, timestamp, key, claims, json, item, published: None, digest: OnceCell::new(), json_error: None }
     }
 
-    /// Looks the pointers up in the JSON document. Called only once the signature holds.
+    /// Looks the pointers up in the JSON document: once the signature holds, or before where it stands in the body itself.
     pub(super) fn read_json(&mut self, pointers: &'a PointerSet) {
         if pointers.is_empty() {
             return;

@@ -99,8 +99,7 @@ fn component_names(input: &InnerList) -> Option<Vec<&str>> {
     if input.items.len() > MAX_COMPONENTS {
         return None;
     }
-    let name = |item: &'_ Item| item.params.is_empty();
-    if !input.items.iter().all(name) {
+    if !input.items.iter().all(|item| item.params.is_empty()) {
         return None;
     }
     input.items.iter().map(|item| item.bare_item.as_string().map(sfv::StringRef::as_str)).collect()

@@ -21,6 +21,7 @@ mod published;
 mod replay;
 mod sealed;
 mod sign;
+mod tag;
 mod wire;
 
 use std::collections::BTreeMap;

@@ -3,17 +3,13 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 
-use secrecy::ExposeSecret as _;
-use sha2::{Digest as _, Sha256};
-use subtle::ConstantTimeEq;
-
 use super::Scheme;
 use super::content::Scope;
 use super::key::Key;
 use super::replay::Content;
-use super::{json, jwt, message, published, wire};
+use super::{json, jwt, message, published, tag, wire};
 use crate::domain::{Code, Rejection};
-use crate::provider::{Algorithm, JwtRule, Locator, Part, Place, Signature, Template};
+use crate::provider::{Algorithm, JwtRule, Locator, Place, Signature, Template};
 
 /// The most numbered headers that are looked at.
 const MAX_HEADERS: usize = 20;
@@ -215,7 +211,8 @@ pub(super) fn malformed(signature: &Signature, what: &str) -> Rejection {
     Rejection::new(Code::SignatureMalformed, format!("the signature in {} cannot be read: {what}", place_name(&signature.place)))
 }
 
-/// A header, form field or query parameter that the proof rests on must come once: two copies could be read one way here and another way elsewhere.
+/// A header, form field or query parameter that the proof rests on must come once: two copies could be read one way here and
+/// another way elsewhere.
 fn refuse_repeated(signature: &Signature, scope: &Scope<'_>) -> Result<(), Rejection> {
     let own = match &signature.place {
         Place::Header(name) => Some(name.as_str()),
@@ -306,7 +303,7 @@ fn match_signed<'a>(keys: &Keys<'_>, value: &Cow<'a, str>, scope: &mut Scope<'a>
         scope.items = set.items;
         read_timestamp(signature, scope)?;
         for (by, key) in keys.iter() {
-            if holds(key, signature, scope, &set.candidates)? {
+            if tag::holds(key, signature, scope, &set.candidates)? {
                 return Ok(by);
             }
         }
@@ -321,20 +318,6 @@ pub(super) fn mismatch(keys: &Keys<'_>) -> Rejection {
     Rejection::new(Code::SignatureMismatch, diagnosis)
 }
 
-/// Whether one of the candidates is the signature of the content under this key.
-fn holds(key: &Key, signature: &Signature, scope: &Scope<'_>, candidates: &[Vec<u8>]) -> Result<bool, Rejection> {
-    if let Key::Public(public) = key {
-        let mut content = Vec::with_capacity(scope.request.body.len() + 128);
-        absorb(&mut |bytes: &[u8]| content.extend_from_slice(bytes), signature.signed.parts(), scope, &[])
-            .map_err(|place| unsigned(&place))?;
-        let content = if signature.prehash { Sha256::digest(&content).to_vec() } else { content };
-        return Ok(candidates.iter().any(|candidate| public.verifies(&content, candidate)));
-    }
-    let tag = tag(key, signature, scope)?;
-    // Every candidate is compared, whichever matches, so that the time does not tell which.
-    Ok(candidates.iter().map(|candidate| candidate.ct_eq(&tag)).fold(0u8, |any, one| any | one.unwrap_u8()) == 1)
-}
-
 /// Takes the timestamp out of the signature's items or a header, where it is signed from there.
 pub(super) fn read_timestamp(signature: &Signature, scope: &mut Scope<'_>) -> Result<(), Rejection> {
     let Some(rule) = &signature.timestamp else { return Ok(()) };
@@ -346,53 +329,6 @@ pub(super) fn read_timestamp(signature: &Signature, scope: &mut Scope<'_>) -> Re
         Some(_) => Ok(()),
         None => Err(Rejection::new(Code::TimestampMissing, format!("there is no timestamp in the {}", rule.from))),
     }
-}
-
-/// The signature's bytes as this key makes them.
-pub(super) fn tag(key: &Key, signature: &Signature, scope: &Scope<'_>) -> Result<Vec<u8>, Rejection> {
-    let parts = signature.signed.parts();
-    match key {
-        Key::Mac(state) => {
-            let mut state = state.clone();
-            absorb(&mut |bytes: &[u8]| state.update(bytes), parts, scope, &[]).map_err(|place| unsigned(&place))?;
-            Ok(state.finish())
-        }
-        Key::Hashed(secret) => {
-            let mut state = Sha256::new();
-            let secret = secret.expose_secret().as_bytes();
-            absorb(&mut |bytes: &[u8]| state.update(bytes), parts, scope, secret).map_err(|place| unsigned(&place))?;
-            Ok(state.finalize().to_vec())
-        }
-        Key::Public(_) | Key::Sent(_) | Key::Tokens(_) => Err(malformed(signature, "nothing is made with this key here")),
-    }
-}
-
-fn unsigned(place: &Locator) -> Rejection {
-    if *place == Locator::CanonicalJson {
-        return Rejection::new(Code::SignatureMismatch, "the body is signed as JSON, and what came is none");
-    }
-    Rejection::new(Code::SignatureMalformed, format!("the {place} is signed by this sender, and the request has none"))
-}
-
-/// Hands the signed content on, piece by piece; the error is a place that is empty.
-fn absorb(put: &mut impl FnMut(&[u8]), parts: &[Part], scope: &Scope<'_>, secret: &[u8]) -> Result<(), Locator> {
-    for part in parts {
-        match part {
-            Part::Text(text) => put(text.as_bytes()),
-            Part::Value(Locator::Secret) => put(secret),
-            Part::Value(place) => put(&scope.bytes(place).ok_or_else(|| place.clone())?),
-            Part::Optional(inner) => {
-                let whole = inner.iter().all(|part| match part {
-                    Part::Value(place) => scope.bytes(place).is_some_and(|bytes| !bytes.is_empty()),
-                    _ => true,
-                });
-                if whole {
-                    absorb(put, inner, scope, secret)?;
-                }
-            }
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

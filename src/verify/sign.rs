@@ -6,7 +6,7 @@ use secrecy::ExposeSecret;
 
 use super::content::Scope;
 use super::key::Key;
-use super::{Scheme, Verifier, age, json, prove, wire};
+use super::{Scheme, Verifier, age, json, tag, wire};
 use crate::domain::{HeaderBuilder, RawRequest, Timestamp};
 use crate::provider::{Algorithm, Encoding, Locator, Naming, Place, Signature, Want};
 
@@ -69,7 +69,7 @@ impl Verifier {
         }
         let mut scope = Scope::new(request, &self.setup);
         scope.timestamp = timestamp.clone().map(Cow::Owned);
-        let tag = prove::tag(key, signature, &scope).map_err(|missing| SignError::Missing(missing.diagnosis))?;
+        let tag = tag::tag(key, signature, &scope).map_err(|missing| SignError::Missing(missing.diagnosis))?;
         let encoded = wire::encode(&tag, signature.encoding);
         let Some(items) = &signature.items else { return Ok(format!("{}{encoded}", signature.prefix)) };
         let own = items.take.first().and_then(|want| match want {
@@ -141,9 +141,8 @@ fn set_header(request: &mut RawRequest, name: &str, value: &[u8]) {
     request.headers = set.build();
 }
 
-/// The request without any signature of the row: as somebody without a secret would send it.
 impl Verifier {
-    /// Removes every signature that the row knows from headers and query.
+    /// The request without any signature that the row knows, in headers and query: as somebody without a secret would send it.
     pub fn unsigned(&self, request: &RawRequest) -> RawRequest {
         let places: Vec<_> = self.provider().signatures.iter().map(|signature| &signature.place).collect();
         let in_header = |name: &str| places.iter().any(|place| is_header(place, name));

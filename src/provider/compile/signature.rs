@@ -187,6 +187,9 @@ fn check_shape(signature: &Signature) -> Result<(), RowError> {
     if signature.each.is_some() && !matches!(signature.place, Place::Json(_)) {
         return Err(RowError::new("signature.each", "goes with a signature in the body: from = \"json:/pointer\""));
     }
+    if signature.prehash && !signature.algorithm.is_public() {
+        return Err(RowError::new("signature.prehash", "goes with a public key: ed25519, ecdsa-p256-sha256 or rsa-*"));
+    }
     if !signature.is_in_body() && signature.when.iter().any(|(place, _)| reads_json(place)) {
         return Err(RowError::new(
             "signature.when",

@@ -1,6 +1,7 @@
-//! The unique keys, in levels: of identities, and of contents where the signature does not cover the identity. A key is a hash and lies anywhere: in one large table each event would cost a page of its
-//! own. New keys go to a small table whose few pages are written with every commit anyway, and from there, a range of
-//! neighbours at a time, to larger ones, where a page takes up several of them.
+//! The unique keys, in levels: of identities, and of contents where the signature does not cover the identity. A key is a
+//! hash and lies anywhere: in one large table each event would cost a page of its own. New keys go to a small table whose
+//! few pages are written with every commit anyway, and from there, a range of neighbours at a time, to larger ones, where a
+//! page takes up several of them.
 //!
 //! A key is in one level only, and only the database is asked: what is kept in memory here is where to go on.
 
