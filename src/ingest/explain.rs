@@ -60,13 +60,13 @@ impl Explainer {
         rejection: Rejection,
         now: Timestamp,
     ) -> (Rejection, Option<Explaining>) {
-        let diagnosis = self.known.refusal(&source.verifier, request, &rejection, now).describe();
+        let diagnosis = self.known.refusal(source.verifier(), request, &rejection, now).describe();
         let described = Rejection { diagnosis, code: rejection.code };
         // The turn first: whoever has to leave it to another spends nothing of the pace.
         let turn = Arc::clone(&self.turn).try_acquire_owned().ok().filter(|_| self.pace.check().is_ok());
         let explaining = turn.map(|turn| Explaining {
             known: Arc::clone(&self.known),
-            verifier: Arc::clone(&source.verifier),
+            verifier: Arc::clone(source.verifier()),
             request: request.clone(),
             rejection,
             now,
@@ -80,7 +80,7 @@ impl Explainer {
     /// The rejection, explained, for an operator who asks and can wait for it: without a pace, but one at a time too.
     pub(super) async fn explained(&self, source: &Source, request: RawRequest, rejection: Rejection, now: Timestamp) -> Rejection {
         let Ok(turn) = Arc::clone(&self.turn).acquire_owned().await else { return rejection };
-        let (known, verifier) = (Arc::clone(&self.known), Arc::clone(&source.verifier));
+        let (known, verifier) = (Arc::clone(&self.known), Arc::clone(source.verifier()));
         let explaining = Explaining { known, verifier, request, rejection: rejection.clone(), now, _turn: turn };
         match explaining.diagnosis().await {
             Ok(diagnosis) => Rejection { diagnosis, ..rejection },

@@ -29,7 +29,7 @@ pub struct Source {
     /// Keys that the sender publishes.
     pub(super) keyring: Keyring,
     /// Judges its requests with the secret that the sender has told.
-    learned: OnceLock<Verifier>,
+    learned: OnceLock<Arc<Verifier>>,
 }
 
 impl Source {
@@ -46,14 +46,14 @@ impl Source {
     }
 
     /// Judges its requests, with the secret that the sender has told where there is one.
-    pub fn verifier(&self) -> &Verifier {
+    pub fn verifier(&self) -> &Arc<Verifier> {
         self.learned.get().unwrap_or(&self.verifier)
     }
 
     /// Takes the secret that the sender has told. The first stays.
     pub(super) fn take_secret(&self, secret: SecretString) {
         match self.verifier.with_secret(secret) {
-            Ok(verifier) => drop(self.learned.set(verifier)),
+            Ok(verifier) => drop(self.learned.set(Arc::new(verifier))),
             Err(error) => tracing::error!(source.name = &*self.name, cause = %error, "the secret of a handshake is of no use"),
         }
     }
