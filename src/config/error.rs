@@ -64,6 +64,9 @@ impl fmt::Display for ConfigError {
 
 impl std::error::Error for ConfigError {}
 
+/// The most senders that are suggested.
+const MOST_SENDERS: usize = 4;
+
 /// The end of a message about an unknown name: the nearest allowed one, or all of them when nothing is near.
 pub(super) fn suggestion<'a>(text: &str, allowed: impl IntoIterator<Item = &'a str>) -> String {
     let allowed: Vec<&str> = allowed.into_iter().collect();
@@ -72,6 +75,18 @@ pub(super) fn suggestion<'a>(text: &str, allowed: impl IntoIterator<Item = &'a s
         Some((distance, name)) if distance <= (text.chars().count() / 3).clamp(1, 4) => format!("; did you mean \"{name}\"?"),
         Some(_) => format!("; allowed: {}", allowed.join(", ")),
         None => String::new(),
+    }
+}
+
+/// As [`suggestion`], for a sender that is known by a part of its name: `sns`, `azure`.
+pub(super) fn nearest_sender<'a>(text: &str, senders: impl IntoIterator<Item = &'a str>) -> String {
+    let senders: Vec<&str> = senders.into_iter().collect();
+    let end = suggestion(text, senders.iter().copied());
+    let alike = senders.iter().filter(|name| !text.is_empty() && name.contains(text)).take(MOST_SENDERS);
+    let alike: Vec<_> = alike.map(|name| format!("\"{name}\"")).collect();
+    match end.contains("did you mean") || alike.is_empty() {
+        true => end,
+        false => format!("; did you mean {}?", alike.join(" or ")),
     }
 }
 
@@ -84,6 +99,15 @@ mod tests {
         assert_eq!(suggestion("strip", ["github", "stripe"]), "; did you mean \"stripe\"?");
         assert_eq!(suggestion("paypal", ["github", "stripe"]), "; allowed: github, stripe");
         assert_eq!(suggestion("paypal", []), "");
+    }
+
+    #[test]
+    fn a_sender_is_found_by_a_part_of_its_name() {
+        let names = ["aws-sns", "azure-devops", "azure-eventgrid", "stripe"];
+        assert_eq!(nearest_sender("sns", names), "; did you mean \"aws-sns\"?");
+        assert_eq!(nearest_sender("azure", names), "; did you mean \"azure-devops\" or \"azure-eventgrid\"?");
+        assert_eq!(nearest_sender("strpie", names), suggestion("strpie", names));
+        assert_eq!(nearest_sender("", names), suggestion("", names));
     }
 
     #[test]

@@ -33,6 +33,10 @@ impl Config {
         if source.verify && provider.proves_nothing() {
             warnings.push(format!("source {name}: nothing proves that a request comes from {}", provider.title()));
         }
+        let is_padded = |secret: &secrecy::SecretString| secret.expose_secret().trim() != secret.expose_secret();
+        if source.secrets.iter().any(is_padded) {
+            warnings.push(format!("source {name}: a secret begins or ends with white space, which is part of it"));
+        }
         if source.verify && source.secrets.is_empty() && provider.learns() {
             warnings.push(format!(
                 "source {name}: whoever sends the first handshake is believed to be {}; `onceward learned` shows its secret",

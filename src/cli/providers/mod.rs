@@ -45,7 +45,7 @@ fn list(table: &Table) -> std::io::Result<()> {
     for provider in table.iter() {
         let view = View::from(&**provider);
         let secret = view.secret.unwrap_or_default().to_owned();
-        rows.add_row([view.name.to_owned(), view.title.to_owned(), view.proved_by.clone(), view.body_words(), secret]);
+        rows.add_row([view.name.to_owned(), view.title.to_owned(), view.proved_by.clone(), view.body_covered.to_owned(), secret]);
     }
     output::line(rows)
 }

@@ -8,7 +8,7 @@ use secrecy::{ExposeSecret, SecretString};
 use super::values::{NAME_RULE, http_url, is_name, parse_rate};
 use super::{MIB, MOST_BYTES};
 use crate::config::Source;
-use crate::config::error::suggestion;
+use crate::config::error::{nearest_sender, suggestion};
 use crate::config::file::{self, PLANNED_PROVIDERS};
 use crate::config::places::join;
 use crate::config::report::{Keys, Report};
@@ -77,7 +77,7 @@ fn provider(written: Option<&str>, context: &Context<'_>, keys: &mut Keys<'_>) -
     if PLANNED_PROVIDERS.contains(&name) {
         keys.problem("provider", format!("this version does not support {shown} yet"));
     } else {
-        keys.problem("provider", format!("unknown provider {shown}{}", suggestion(name, context.providers.names())));
+        keys.problem("provider", format!("unknown provider {shown}{}", nearest_sender(name, context.providers.names())));
     }
     None
 }
@@ -144,7 +144,7 @@ fn params(written: &BTreeMap<String, String>, provider: &Provider, mut keys: Key
     let asked = provider.params();
     for (name, what) in asked {
         match written.get(name).map(|value| value.trim()) {
-            None => keys.missing(name, format!("is missing; for {}: {what}", provider.title())),
+            None => keys.missing(name, format!("is missing: write params = {{ {name} = \"…\" }}; for {}: {what}", provider.title())),
             Some("") => keys.problem(name, "is empty"),
             Some(_) => {}
         }
