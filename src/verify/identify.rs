@@ -218,3 +218,38 @@ fn reply(handshake: &Handshake, scope: &Scope<'_>) -> Result<Reply, Rejection> {
     }
     Ok(Reply { status: handshake.status, headers, body: Bytes::from(body) })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Judgement, Setup, Verifier};
+    use crate::domain::{Code, Headers, RawRequest, Timestamp};
+    use crate::provider::Table;
+
+    #[test]
+    fn what_every_item_must_say_is_said_by_every_item() {
+        let row = "[a]\nsignature = { header = \"X-S\", require = { \"json:/*/whose\" = \"[{param:whose}]\" } }\n\
+                   optional_params = { whose = \"whose\" }";
+        let provider = Table::parse(row).unwrap().get("a").unwrap().clone();
+        let outcome = |whose: Option<&str>, body: &'static str| {
+            let mut setup = Setup::new(provider.clone(), vec!["hush".to_owned().into()]);
+            setup.params.extend(whose.map(|whose| ("whose".to_owned(), whose.to_owned())));
+            let verifier = Verifier::new("a", setup).unwrap();
+            let (method, path, headers, received_at) = ("POST".into(), "/hooks/a".into(), Headers::default(), Timestamp::from_secs(1));
+            let (subpath, query, body) = (String::new(), String::new(), body.into());
+            let request = RawRequest { method, path, subpath, query, headers, body, received_at };
+            let signed = verifier.sign(&request, received_at).unwrap();
+            match verifier.judge(&signed, received_at) {
+                Ok(Judgement::Event(_)) => Ok(()),
+                Ok(Judgement::Handshake(_)) => panic!("no handshake"),
+                Err(rejection) => Err(rejection.code),
+            }
+        };
+        let ours = "[{\"whose\":\"us\"},{\"whose\":\"us\"}]";
+        assert_eq!(outcome(Some("us"), ours), Ok(()));
+        assert_eq!(outcome(None, ours), Ok(()), "nothing is asked for");
+        for other in ["[{\"whose\":\"us\"},{\"whose\":\"them\"}]", "[{\"whose\":\"us\"},{}]", "[{\"whose\":\"us,us\"}]", "[]", "{}", "x"] {
+            assert_eq!(outcome(Some("us"), other), Err(Code::SignatureMismatch), "{other}");
+        }
+        assert_eq!(outcome(Some("us,us"), ours), Err(Code::SignatureMismatch));
+    }
+}

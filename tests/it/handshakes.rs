@@ -262,3 +262,15 @@ async fn no_value_of_a_strangers_message_can_pass_for_the_name_of_another() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_secret_that_the_row_cannot_use_is_not_learnt() {
+    let row = "[providers.acme]\nsignature = { header = \"X-S\" }\nsecret = { key = \"hex\" }\nevent_type = [\"a\"]\n\
+               handshake = [{ when = { \"header:X-Secret\" = \"*\" }, signed = false, learn = \"header:X-Secret\" }]\n\
+               [sources.acme]\nprovider = \"acme\"\n";
+    let app = TestApp::start(row).await;
+    let tell = |secret: &str| Request::post("/hooks/acme", "{}").header("x-secret", secret);
+    assert_eq!(app.send(tell("zz")).await.problem(), "signature-mismatch");
+    assert_eq!(app.send(tell("00ff")).await.status, 200, "the place is still free");
+    app.stop().await;
+}
