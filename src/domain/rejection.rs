@@ -58,6 +58,8 @@ pub struct RefusedRequest {
     pub request: RawRequest,
     /// These.
     pub sealed: SealedCredentials,
+    /// Why it is refused, as of the last time that it was verified.
+    pub code: Code,
     /// Whether it has been accepted meanwhile.
     pub accepted: bool,
 }

@@ -32,6 +32,16 @@ enum Verdict {
     Refused(Option<Rejection>),
 }
 
+/// When the diagnosis of what is still refused is said anew. Explaining takes a while, and a short one must not take the place
+/// of an explained one.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Said {
+    /// For one request that somebody asks about.
+    Anew,
+    /// Among many, where it is another one.
+    WhenOther,
+}
+
 impl Ingest {
     /// Verifies one refused request again. One that has been accepted stays so. `false` when there is no such rejection.
     ///
@@ -40,7 +50,7 @@ impl Ingest {
     pub async fn reverify(&self, id: i64) -> Result<bool, StoreError> {
         let Some(refused) = self.parts.inbox.refused(id).await? else { return Ok(false) };
         if !refused.accepted {
-            let verdict = self.judge_again(refused).await?;
+            let verdict = self.judge_again(refused, Said::Anew).await?;
             self.settle(id, verdict).await?;
         }
         Ok(true)
@@ -56,7 +66,7 @@ impl Ingest {
             let refused = self.parts.inbox.refused(id).await?;
             let Some(refused) = refused.filter(|refused| !refused.accepted) else { continue };
             bytes += refused.request.body.len();
-            judged.push((id, self.judge_again(refused).await?));
+            judged.push((id, self.judge_again(refused, Said::WhenOther).await?));
             if judged.len() >= TOGETHER || bytes >= TOGETHER_BYTES {
                 self.settle_all(std::mem::take(&mut judged), &mut total).await?;
                 bytes = 0;
@@ -76,8 +86,8 @@ impl Ingest {
         Ok(())
     }
 
-    async fn judge_again(&self, refused: RefusedRequest) -> Result<Verdict, StoreError> {
-        let RefusedRequest { source, request, sealed, .. } = refused;
+    async fn judge_again(&self, refused: RefusedRequest, said: Said) -> Result<Verdict, StoreError> {
+        let RefusedRequest { source, request, sealed, code, .. } = refused;
         // Nothing new can be said where the source is not configured any more.
         let Some(source) = self.source(&source) else { return Ok(Verdict::Refused(None)) };
         let (arrived, verifier) = (request.received_at, self.verifier(source).await?);
@@ -91,7 +101,9 @@ impl Ingest {
                 let Ok(published) = self.published(source, &request).await else { return Ok(Verdict::Refused(None)) };
                 match verifier.judge_by(&request, arrived, published.as_ref()) {
                     // What stands in for a credential is nothing that came.
-                    Err(rejection) if sealed.0.is_empty() => Err(self.explainer.explained(source, request, rejection, arrived).await),
+                    Err(rejection) if sealed.0.is_empty() && said == Said::Anew => {
+                        Err(self.explainer.explained(source, request, rejection, arrived).await)
+                    }
                     judged => judged,
                 }
             }
@@ -101,6 +113,7 @@ impl Ingest {
             Ok(Judgement::Event(event)) => Verdict::Event(Box::new(event)),
             // It would hold, but nobody waits for its answer.
             Ok(Judgement::Handshake(_)) => Verdict::Refused(None),
+            Err(rejection) if said == Said::WhenOther && rejection.code == code => Verdict::Refused(None),
             Err(rejection) => Verdict::Refused(Some(rejection)),
         })
     }

@@ -143,6 +143,8 @@ pub enum Want {
     OneOf(Vec<String>),
     /// No text, or a single line of it.
     OneLine,
+    /// No text, or one that has this nowhere in it.
+    Without(String),
 }
 
 /// The signed timestamp.
@@ -200,6 +202,8 @@ pub struct Signature {
     pub require: Vec<(Locator, Template)>,
     /// The pointer of a JSON array each of whose items is signed by itself.
     pub each: Option<String>,
+    /// What must stand where in each of them.
+    pub item_when: Vec<(Locator, Want)>,
     /// Whether the SHA-256 digest of the content is signed instead of the content.
     pub prehash: bool,
     /// The components that must be signed, where it is an HTTP Message Signature (RFC 9421).

@@ -55,10 +55,11 @@ impl Published {
     /// # Errors
     /// What is wrong with it, as the end of a sentence.
     pub fn check(&self, url: &str) -> Result<(), &'static str> {
-        let url = https(url)?;
-        // Each would be a name of its own for the same key.
-        if self.is_named_by_request() && (url.query().is_some() || url.fragment().is_some()) {
-            return Err("has a query or a fragment, which the sender's has not");
+        let (text, url) = (url, https(url)?);
+        // Each other way to write it would be a name of its own for the same key.
+        let is_plain = url.as_str() == text && url.query().is_none() && url.fragment().is_none() && !url.path().contains('%');
+        if self.is_named_by_request() && !is_plain {
+            return Err("is not written as the sender writes it");
         }
         if !self.hosts.is_empty() && !is_host_of(&url, &self.hosts) {
             return Err("leads to a host that is not the sender's");
@@ -155,6 +156,12 @@ mod tests {
             "https://sns.s3-accelerate.amazonaws.com/a.pem",
             "https://sns.us-west-2.amazonaws.com/a.pem?1",
             "https://sns.us-west-2.amazonaws.com/a.pem#1",
+            "HTTPS://sns.us-west-2.amazonaws.com/a.pem",
+            "https://SNS.us-west-2.amazonaws.com/a.pem",
+            "https://sns.us-west-2.amazonaws.com:443/a.pem",
+            "https://sns.us-west-2.amazonaws.com/x/../a.pem",
+            "https://sns.us-west-2.amazonaws.com/%61.pem",
+            " https://sns.us-west-2.amazonaws.com/a.pem",
             "file:///etc/a.pem",
             "sns.us-west-2.amazonaws.com/a.pem",
             "",

@@ -120,6 +120,9 @@ pub struct SignatureRow {
     pub require: BTreeMap<String, String>,
     /// The pointer of a JSON array each of whose items is signed by itself; `json:` places are then an item's own.
     pub each: Option<String>,
+    /// What must stand where in each of them: `{ "json:/id" = "without::" }`.
+    #[serde(default)]
+    pub item_when: BTreeMap<String, String>,
     /// `sha256` where not the content is signed, but its digest.
     pub prehash: Option<String>,
     /// For an HTTP Message Signature (RFC 9421): the components that must be among the signed ones.

@@ -22,13 +22,14 @@ pub(super) fn field(form: &[u8], name: &str) -> Option<String> {
 
 /// The fields sorted by name, each name followed by its value; the values of one name distinct and sorted.
 ///
-/// `None` for more fields than are looked at: what is left out would not be signed.
+/// `None` for more fields than are looked at, because what is left out would not be signed, and for fields without any text: an
+/// empty form could stand where another was signed as a part of the URL.
 pub(super) fn sorted(form: &[u8]) -> Option<String> {
     if fields(form) > MAX_FIELDS {
         return None;
     }
     let fields: BTreeSet<_> = form_urlencoded::parse(form).collect();
-    Some(fields.into_iter().fold(String::new(), |text, (name, value)| text + &name + &value))
+    Some(fields.into_iter().fold(String::new(), |text, (name, value)| text + &name + &value)).filter(|text| !text.is_empty())
 }
 
 /// All fields, decoded, sorted by name and then by value; `None` for more than are looked at.
@@ -64,6 +65,7 @@ mod tests {
     #[test]
     fn a_form_with_too_many_fields_has_no_sorted_text() {
         assert_eq!(sorted(b"b=2&a=1&b=1&b=2").as_deref(), Some("a1b1b2"));
+        assert_eq!(sorted(b"&=&="), None);
         assert_eq!(sorted("a=1&".repeat(MAX_FIELDS + 1).as_bytes()), None);
     }
 

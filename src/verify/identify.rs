@@ -57,6 +57,7 @@ pub(super) fn item_pointers(signature: &Signature) -> Vec<String> {
         return Vec::new();
     }
     let places = signature.signed.locators().into_iter().chain(signature.timestamp.iter().map(|rule| &rule.from));
+    let places = places.chain(signature.item_when.iter().map(|(place, _)| place));
     let own = if let Place::Json(pointer) = &signature.place { Some(pointer.as_str()) } else { None };
     places.filter_map(Locator::json_pointer).chain(own).map(str::to_owned).collect()
 }

@@ -9,7 +9,7 @@ use super::key::Key;
 use super::replay::Content;
 use super::{json, jwt, message, published, tag, wire};
 use crate::domain::{Code, Rejection};
-use crate::provider::{Algorithm, JwtRule, Locator, Place, Signature, Template};
+use crate::provider::{Algorithm, JwtRule, Locator, Place, Signature, Template, Want};
 
 /// The most numbered headers that are looked at.
 const MAX_HEADERS: usize = 20;
@@ -93,6 +93,11 @@ fn match_items<'a>(keys: &Keys<'a>, pointer: &str, scope: &mut Scope<'a>) -> Res
     for item in items {
         let values = keys.scheme.item.find(item).map_err(|error| malformed(signature, &error.to_string()))?;
         scope.item = Some((&keys.scheme.item, values));
+        let is_as_wanted = |(place, want): &(Locator, Want)| wire::is_at(want, scope.text(place).as_deref(), scope.params());
+        if !signature.item_when.iter().all(is_as_wanted) {
+            scope.item = None;
+            return Err(malformed(signature, "an item has a value that its sender does not send"));
+        }
         let is_new = found(signature, scope).is_none_or(|found| signatures.insert(found));
         let outcome = match_found(keys, scope);
         scope.item = None;
@@ -353,5 +358,30 @@ mod tests {
         for twice in ["token=right&token=wrong", "token=wrong&token=right", "token=right&t%6Fken=wrong"] {
             assert_eq!(outcome(twice), Err(Code::SignatureMalformed), "{twice}");
         }
+    }
+
+    #[test]
+    fn each_item_is_signed_once_and_its_values_cannot_be_cut_otherwise() {
+        let row = "[a]\nsignature = { from = \"json:/s\", each = \"/list\", item_when = { \"json:/x\" = \"without::\" } }\n\
+                   signed = \"{json:/x}:{json:/y}\"";
+        let setup = Setup::new(Table::parse(row).unwrap().get("a").unwrap().clone(), vec!["hush".to_owned().into()]);
+        let verifier = Verifier::new("a", setup).unwrap();
+        let item = |x: &str, y: &str, signed: &str| {
+            let mut mac = <hmac::Hmac<sha2::Sha256> as hmac::KeyInit>::new_from_slice(b"hush").unwrap();
+            hmac::Mac::update(&mut mac, signed.as_bytes());
+            serde_json::json!({ "x": x, "y": y, "s": hex::encode(hmac::Mac::finalize(mac).into_bytes()) })
+        };
+        let outcome = |items: &[serde_json::Value]| {
+            let (method, path, headers, received_at) = ("POST".into(), "/hooks/a".into(), Headers::default(), Timestamp::from_millis(0));
+            let (subpath, query, body) = (String::new(), String::new(), serde_json::json!({ "list": items }).to_string().into());
+            let request = RawRequest { method, path, subpath, query, headers, body, received_at };
+            verifier.judge(&request, received_at).map(drop).map_err(|rejection| rejection.code)
+        };
+        let (one, two) = (item("1", "b:c", "1:b:c"), item("2", "", "2:"));
+        assert_eq!(outcome(&[one.clone(), two.clone()]), Ok(()));
+        assert_eq!(outcome(&[one.clone(), two, one]), Err(Code::SignatureMalformed), "twice");
+        assert_eq!(outcome(&[item("1:b", "c", "1:b:c")]), Err(Code::SignatureMalformed), "cut otherwise");
+        assert_eq!(outcome(&[item("1", "c", "1:b:c")]), Err(Code::SignatureMismatch));
+        assert_eq!(outcome(&[]), Err(Code::SignatureMissing));
     }
 }

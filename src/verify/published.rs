@@ -87,6 +87,10 @@ impl Verifier {
         }
         let scheme = self.schemes.iter().find(|scheme| prove::is_filled(scheme, &scope) && prove::applies(&scheme.signature, &scope))?;
         let rule = scheme.signature.published.as_ref().filter(|_| scheme.keys.is_empty())?;
+        // What is refused with any key needs none: a stranger's message has nothing fetched.
+        if scheme.signature.is_in_body() && identify::check_required(&scheme.signature, &scope).is_err() {
+            return None;
+        }
         let kid = read_key_id(&scheme.signature, &mut scope);
         let url = url(rule, &scope).ok()?;
         Some(Wanted { url, rule: rule.clone(), kid })

@@ -76,7 +76,7 @@ impl Verifier {
             Want::Text(name) => Some(name.clone()),
             Want::Param(name) => self.setup.params.get(name).cloned(),
             // Any name may stand there, and none is known here.
-            Want::Something | Want::Nothing | Want::OneLine | Want::OneOf(_) | Want::Hex(..) => None,
+            Want::Something | Want::Nothing | Want::OneLine | Want::Without(_) | Want::OneOf(_) | Want::Hex(..) => None,
         });
         let own = own.ok_or_else(|| SignError::NothingToSign(self.provider().name.to_string()))?;
         let named = |name: &str, value: &str| match &items.naming {

@@ -85,7 +85,7 @@ fn parse_set<'a>(set: &Cow<'a, str>, list: &Items, encoding: Encoding, params: &
 pub(super) fn is_at(want: &Want, text: Option<&str>, params: &BTreeMap<String, String>) -> bool {
     match (want, text) {
         (Want::Nothing, text) => text.is_none_or(str::is_empty),
-        (Want::OneLine, None) => true,
+        (Want::OneLine | Want::Without(_), None) => true,
         (_, None) => false,
         (want, Some(text)) => is(want, text, params),
     }
@@ -100,6 +100,7 @@ pub(super) fn is(want: &Want, text: &str, params: &BTreeMap<String, String>) -> 
         Want::Something => !text.is_empty(),
         Want::Nothing => text.is_empty(),
         Want::OneOf(wanted) => wanted.iter().any(|wanted| wanted == text),
+        Want::Without(separator) => !text.contains(separator.as_str()),
         Want::OneLine => !text.contains(['\n', '\r']),
     }
 }

@@ -177,6 +177,7 @@ fn condition(place: &Locator, want: &Want) -> String {
         Want::Something => place.to_string(),
         Want::Nothing => format!("no {place}"),
         Want::OneOf(texts) => format!("{place} one of {}", texts.join(", ")),
+        Want::Without(text) => format!("{place} without {text}"),
         Want::OneLine => format!("{place} of one line"),
     }
 }

@@ -128,6 +128,7 @@ fn want(text: &str) -> Want {
         None if text == "*" => Want::Something,
         None if text == "absent" => Want::Nothing,
         None if text == "one-line" => Want::OneLine,
+        None if text.len() > "without:".len() && text.starts_with("without:") => Want::Without(text["without:".len()..].to_owned()),
         None if text.starts_with("one-of:") => Want::OneOf(text["one-of:".len()..].split(',').map(str::to_owned).collect()),
         None => hex().unwrap_or_else(|| Want::Text(text.to_owned())),
     }

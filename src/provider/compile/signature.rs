@@ -27,6 +27,7 @@ pub(super) fn signature(written: &SignatureRow, row: &Row) -> Result<Signature, 
         when: wants("signature.when", &written.when)?,
         require: require(written)?,
         each: each(written)?,
+        item_when: wants("signature.item_when", &written.item_when)?,
         prehash: named("signature.prehash", written.prehash.as_deref(), false, &[("sha256", true)])?,
         components: components(written, algorithm)?,
         published: written.published.as_ref().map(published).transpose()?,
@@ -186,6 +187,9 @@ fn check_shape(signature: &Signature) -> Result<(), RowError> {
     let reads_json = |place: &Locator| place.json_pointer().is_some();
     if signature.each.is_some() && !matches!(signature.place, Place::Json(_)) {
         return Err(RowError::new("signature.each", "goes with a signature in the body: from = \"json:/pointer\""));
+    }
+    if signature.each.is_none() && !signature.item_when.is_empty() {
+        return Err(RowError::new("signature.item_when", "goes with `each`, whose items it speaks of"));
     }
     if signature.prehash && !signature.algorithm.is_public() {
         return Err(RowError::new("signature.prehash", "goes with a public key: ed25519, ecdsa-p256-sha256 or rsa-*"));

@@ -10,7 +10,7 @@ use super::names::{self, Role};
 use super::queue::Priority;
 use super::record::Record;
 use super::unit::{Operation, Unit};
-use crate::domain::{Headers, RawRequest, RefusedRequest, Rejection, SealKey, SealedCredentials, Timestamp};
+use crate::domain::{Code, Headers, RawRequest, RefusedRequest, Rejection, SealKey, SealedCredentials, Timestamp};
 use crate::store::Recorded;
 
 /// The key under which credentials are sealed: the one that is kept, or this one from now on.
@@ -91,7 +91,7 @@ pub(super) fn one(conn: &Connection, id: i64) -> rusqlite::Result<Option<Refused
 
 const SELECT: &str = "
     SELECT (SELECT name FROM name WHERE id = r.source), r.received_at, r.method, r.subpath, r.query, r.headers, r.body,
-           r.sealed, EXISTS (SELECT 1 FROM reverified v WHERE v.rejection = r.id AND v.event_id IS NOT NULL)
+           r.sealed, coalesce((SELECT code FROM reverified WHERE rejection = r.id), r.code), EXISTS (SELECT 1 FROM reverified v WHERE v.rejection = r.id AND v.event_id IS NOT NULL)
     FROM rejection r WHERE r.id = ?1";
 
 fn request(row: &Row<'_>) -> rusqlite::Result<RefusedRequest> {
@@ -107,7 +107,8 @@ fn request(row: &Row<'_>) -> rusqlite::Result<RefusedRequest> {
         body: row.get::<_, Vec<u8>>(6)?.into(),
         received_at: Timestamp::from_millis(row.get(1)?),
     };
-    Ok(RefusedRequest { source, request, sealed: sealed.unwrap_or_default(), accepted: row.get(8)? })
+    let code = Code::from_name(&row.get::<_, String>(8)?).ok_or_else(|| unknown(8, "a refusal's code"))?;
+    Ok(RefusedRequest { source, request, sealed: sealed.unwrap_or_default(), code, accepted: row.get(9)? })
 }
 
 /// The rejections that are still refused, oldest first.
