@@ -56,7 +56,10 @@ pub(super) fn dispatcher(
     observer: Arc<dyn Observer>,
 ) -> Result<Dispatcher, StartError> {
     let client = Client::new()?;
-    let lane = |destination: &config::Destination| LaneParts::new(destination, deliver::build(destination, &client, &clock));
-    let lanes = config.destinations.iter().map(lane).collect();
+    let lane = |destination: &config::Destination| match deliver::build(destination, &client, &clock) {
+        Ok(built) => Ok(LaneParts::new(destination, built)),
+        Err(error) => Err(StartError::Destination { name: destination.name.to_string(), error }),
+    };
+    let lanes = config.destinations.iter().map(lane).collect::<Result<_, _>>()?;
     Ok(Dispatcher::new(dispatch::Parts { outbox, lanes, clock, observer, grace: dispatch::GRACE }))
 }

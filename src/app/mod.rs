@@ -16,6 +16,7 @@ use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, Database};
+use crate::deliver::BuildError;
 use crate::dispatch::Dispatcher;
 use crate::domain::{Clock, Observer, Silent, SystemClock};
 use crate::history::History;
@@ -41,6 +42,14 @@ pub enum StartError {
         /// What is wrong, by position and never by value.
         error: KeyError,
     },
+    /// A destination cannot be made as it is configured.
+    #[error("destinations.{name}: {error}")]
+    Destination {
+        /// The destination.
+        name: String,
+        /// What is wrong, without secrets.
+        error: BuildError,
+    },
     /// The database cannot be used.
     #[error(transparent)]
     Store(#[from] OpenError),
@@ -55,7 +64,7 @@ pub enum StartError {
 impl StartError {
     /// Whether the configuration is to be mended, rather than the machine.
     pub fn is_configuration(&self) -> bool {
-        matches!(self, Self::Key { .. } | Self::Listen(ListenError::Tls(_)))
+        matches!(self, Self::Key { .. } | Self::Destination { .. } | Self::Listen(ListenError::Tls(_)))
     }
 }
 

@@ -3,8 +3,9 @@
 use std::fmt;
 
 use reqwest::Url;
+use secrecy::SecretString;
 
-use super::{Source, Target};
+use super::{Auth, ExecTarget, Source, Target, UrlTarget};
 
 impl fmt::Debug for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -23,21 +24,54 @@ impl fmt::Debug for Source {
     }
 }
 
-impl fmt::Debug for Target {
+impl fmt::Debug for UrlTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Url { url, append_path } => {
-                f.debug_struct("Url").field("url", &shown(url.as_str())).field("append_path", append_path).finish()
-            }
-        }
+        f.debug_struct("UrlTarget")
+            .field("url", &shown(self.url.as_str()))
+            .field("append_path", &self.append_path)
+            .field("headers", &names(&self.headers))
+            .field("auth", &self.auth)
+            .field("tls", &self.tls)
+            .field("connect_timeout", &self.connect_timeout)
+            .field("dead_on", &self.dead_on)
+            .field("sign", &self.sign.len())
+            .finish()
     }
 }
 
+impl fmt::Debug for Auth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Bearer(_) => "Bearer",
+            Self::Basic(_) => "Basic",
+        })
+    }
+}
+
+/// Shows the program alone: an argument may be a secret.
+impl fmt::Debug for ExecTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ExecTarget")
+            .field("program", &self.command.first())
+            .field("env", &names(&self.env))
+            .field("dir", &self.dir)
+            .field("dead_on", &self.dead_on)
+            .finish_non_exhaustive()
+    }
+}
+
+fn names(pairs: &[(String, SecretString)]) -> Vec<&str> {
+    pairs.iter().map(|(name, _)| name.as_str()).collect()
+}
+
 impl Target {
-    /// Where it goes, for people: without user, password, query and fragment, any of which may be a secret.
+    /// Where it goes, for people: without user, password, query and fragment, and without arguments, any of which may be
+    /// a secret.
     pub fn shown(&self) -> String {
         match self {
-            Self::Url { url, .. } => shown(url.as_str()),
+            Self::Url(target) => shown(target.url.as_str()),
+            Self::Exec(target) => format!("exec {}", target.command.first().map_or("", String::as_str)),
+            Self::Handler(name) => format!("handler {name}"),
         }
     }
 }

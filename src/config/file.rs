@@ -1,17 +1,20 @@
 //! The file as written: the keys of this version and the form of their values. What they mean is `resolve`'s.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use secrecy::SecretString;
+use serde::de::value::SeqAccessDeserializer;
+use serde::de::{SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use crate::provider::Row;
 
 /// Keys that are reserved for what this version does not do yet, by the table that holds them.
-pub(super) const PLANNED: &[(&str, &[&str])] = &[
-    ("sources", &["ack_wait", "catch_up", "event_id", "queue", "reply", "reply_timeout", "schedule", "store_errors", "stream", "timezone"]),
-    ("destinations", &["circuit", "dead_on", "dir", "env", "exec", "filter", "handler", "order_by", "rate_limit", "sign"]),
-];
+pub(super) const PLANNED: &[(&str, &[&str])] = &[(
+    "sources",
+    &["ack_wait", "catch_up", "event_id", "queue", "reply", "reply_timeout", "schedule", "store_errors", "stream", "timezone"],
+)];
 
 /// Providers that are reserved for what this version does not do yet.
 pub(super) const PLANNED_PROVIDERS: &[&str] = &["idempotency-key"];
@@ -23,6 +26,33 @@ pub(super) struct Secret(pub(super) SecretString);
 impl<'de> Deserialize<'de> for Secret {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         String::deserialize(deserializer).map(|text| Self(text.into()))
+    }
+}
+
+/// A text that must not be shown, or a list of them.
+pub(super) struct OneOrMany(pub(super) Vec<Secret>);
+
+impl<'de> Deserialize<'de> for OneOrMany {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(OneOrManyVisitor)
+    }
+}
+
+struct OneOrManyVisitor;
+
+impl<'de> Visitor<'de> for OneOrManyVisitor {
+    type Value = OneOrMany;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string, or a list of them")
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<OneOrMany, E> {
+        Ok(OneOrMany(vec![Secret(text.into())]))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<OneOrMany, A::Error> {
+        Vec::deserialize(SeqAccessDeserializer::new(list)).map(OneOrMany)
     }
 }
 
@@ -108,16 +138,51 @@ pub(super) struct Source {
 }
 
 /// `[destinations.NAME]`.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Destination {
     pub(super) from: Option<Vec<String>>,
     pub(super) types: Option<Vec<String>>,
+    pub(super) filter: Option<String>,
+    pub(super) on_filter_error: Option<String>,
     pub(super) url: Option<String>,
+    pub(super) exec: Option<Vec<String>>,
+    pub(super) handler: Option<String>,
+    pub(super) append_path: Option<bool>,
+    pub(super) headers: Option<BTreeMap<String, Secret>>,
+    pub(super) bearer: Option<Secret>,
+    pub(super) basic: Option<Secret>,
+    pub(super) tls: Option<ClientTls>,
+    pub(super) connect_timeout: Option<String>,
+    pub(super) sign: Option<OneOrMany>,
+    pub(super) env: Option<BTreeMap<String, Secret>>,
+    pub(super) dir: Option<String>,
+    pub(super) dead_on: Option<Vec<i64>>,
     pub(super) timeout: Option<String>,
     pub(super) concurrency: Option<i64>,
+    pub(super) rate_limit: Option<String>,
+    pub(super) order_by: Option<String>,
+    pub(super) on_dead: Option<String>,
     pub(super) retry: Option<Retry>,
-    pub(super) append_path: Option<bool>,
+    pub(super) circuit: Option<Circuit>,
+}
+
+/// `tls` of a destination.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ClientTls {
+    pub(super) ca: Option<String>,
+    pub(super) cert: Option<String>,
+    pub(super) key: Option<String>,
+}
+
+/// `circuit` of a destination.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Circuit {
+    pub(super) failures: Option<i64>,
+    pub(super) probe: Option<String>,
+    pub(super) max_probe: Option<String>,
 }
 
 /// `retry` of a destination.

@@ -2,6 +2,7 @@
 //! is wrong is found between the two and names file, line, key and the nearest allowed value.
 
 mod debug;
+mod destination;
 mod error;
 mod expand;
 mod file;
@@ -23,9 +24,10 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
-use crate::domain::{ReplayGuard, TypePattern};
+use crate::domain::ReplayGuard;
 use crate::provider::{Provider, Table};
 
+pub use destination::{Auth, Circuit, ClientTls, Destination, ExecTarget, OnFilterError, OrderBy, Retry, Target, UrlTarget};
 pub use error::{ConfigError, Problem};
 pub use flags::{Overrides, SourceFlag, SourceFlagError};
 pub use load::Env;
@@ -147,53 +149,4 @@ pub struct Rate {
     pub count: u32,
     /// In which time, not zero.
     pub per: Duration,
-}
-
-/// Where events go.
-#[derive(Debug, Clone)]
-pub struct Destination {
-    /// Its name.
-    pub name: Arc<str>,
-    /// The sources it takes from, all of which exist.
-    pub from: Vec<Arc<str>>,
-    /// The types it takes; empty for all.
-    pub types: Vec<TypePattern>,
-    /// What it is.
-    pub target: Target,
-    /// The most time for one attempt.
-    pub timeout: Duration,
-    /// The most attempts at once.
-    pub concurrency: usize,
-    /// When to try again.
-    pub retry: Retry,
-}
-
-/// What a destination is.
-#[derive(Clone, PartialEq, Eq)]
-pub enum Target {
-    /// A URL to which requests are forwarded.
-    Url {
-        /// The URL, http or https.
-        url: reqwest::Url,
-        /// Whether the deeper path and the query of the request go to the URL too.
-        append_path: bool,
-    },
-}
-
-/// When to try again after a failed attempt.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Retry {
-    /// Exponential backoff with full jitter.
-    Exponential {
-        /// Attempts in all, at least 1.
-        attempts: u32,
-        /// The upper bound of the first wait.
-        first: Duration,
-        /// The upper bound of any wait.
-        max: Duration,
-        /// The growth of that bound from wait to wait, at least 1.
-        factor: f64,
-    },
-    /// These waits; one attempt more than there are waits.
-    Schedule(Vec<Duration>),
 }

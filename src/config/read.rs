@@ -144,6 +144,7 @@ fn form_message(message: &str, found: &str) -> String {
         Some((_, "i64" | "u16")) => "a whole number",
         Some((_, "a sequence")) => "a list",
         Some((_, "a signature table, or a list of them")) => "a signature table, or a list of them",
+        Some((_, "a string, or a list of them")) => "a string, or a list of them",
         Some((_, text)) if text.starts_with("struct ") || text == "a map" => "a table",
         _ => return "cannot be read".to_owned(),
     };

@@ -2,8 +2,10 @@
 //! in for it, so that one run finds everything.
 
 mod destinations;
+mod policy;
 mod providers;
 mod sources;
+mod targets;
 mod values;
 
 use std::collections::BTreeMap;

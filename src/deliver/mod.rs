@@ -20,11 +20,21 @@ pub trait Destination: Send + Sync {
     async fn attempt(&self, delivery: &ClaimedDelivery) -> AttemptResult;
 }
 
+/// Why a destination cannot be made as it is configured.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// This kind is not there yet.
+    #[error("this version does not support it yet")]
+    Unsupported,
+}
+
 /// The destination that the configuration describes. The clock judges the dates in its answers.
-pub fn build(destination: &config::Destination, client: &Client, clock: &Arc<dyn Clock>) -> Arc<dyn Destination> {
+///
+/// # Errors
+/// [`BuildError`].
+pub fn build(destination: &config::Destination, client: &Client, clock: &Arc<dyn Clock>) -> Result<Arc<dyn Destination>, BuildError> {
     match &destination.target {
-        Target::Url { url, append_path } => {
-            Arc::new(HttpDestination::new(client.clone(), url.clone(), *append_path, destination.timeout, Arc::clone(clock)))
-        }
+        Target::Url(target) => Ok(Arc::new(HttpDestination::new(client.clone(), target, destination.timeout, Arc::clone(clock)))),
+        Target::Exec(_) | Target::Handler(_) => Err(BuildError::Unsupported),
     }
 }

@@ -13,7 +13,8 @@ use super::retry;
 use crate::config::Retry;
 use crate::deliver::Destination;
 use crate::domain::{
-    Attempt, AttemptEnd, AttemptResult, ClaimedDelivery, Clock, EventKey, FinishedAttempt, Happening, Observer, Outcome, Timestamp, Verdict,
+    Attempt, AttemptEnd, AttemptResult, ClaimedDelivery, Clock, EventKey, FinishedAttempt, Happening, Health, Observer, Outcome, Timestamp,
+    Verdict,
 };
 use crate::store::{Outbox, StoreError};
 
@@ -63,7 +64,7 @@ impl Worker {
     async fn attempt(&self, delivery: ClaimedDelivery) -> Ended {
         let at = self.clock.now();
         let begun = Instant::now();
-        let AttemptResult { outcome, status_code, response } = self.guarded(&delivery).await;
+        let AttemptResult { outcome, health: _, status_code, response } = self.guarded(&delivery).await;
         let duration = begun.elapsed();
         let verdict = retry::verdict(&self.retry, delivery.failures, &outcome, self.clock.now(), rand::random());
         let error = match &outcome {
@@ -135,5 +136,5 @@ impl Ended {
 }
 
 fn failed(reason: String) -> AttemptResult {
-    AttemptResult { outcome: Outcome::Retry { reason, after: None }, status_code: None, response: None }
+    AttemptResult { outcome: Outcome::Retry { reason, after: None }, health: Health::Unwell, status_code: None, response: None }
 }

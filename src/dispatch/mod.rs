@@ -96,9 +96,9 @@ pub struct Dispatcher {
 struct Waker(HashMap<Arc<str>, Arc<Notify>>);
 
 impl Wake for Waker {
-    /// Names without a lane are passed over: their deliveries wait for a configuration that has them.
-    fn wake(&self, destinations: &[Arc<str>]) {
-        for lane in destinations.iter().filter_map(|name| self.0.get(name)) {
+    /// A name without a lane is passed over: its deliveries wait for a configuration that has it.
+    fn wake(&self, destination: &Arc<str>) {
+        if let Some(lane) = self.0.get(destination) {
             // Leaves a permit when the lane is not waiting, so that no wake-up is lost.
             lane.notify_one();
         }

@@ -13,8 +13,8 @@ use tokio::time::Instant;
 
 use crate::deliver::Destination;
 use crate::domain::{
-    Attempt, AttemptResult, ClaimedDelivery, Clock, DeliveryId, DeliveryStatus, EventKey, FinishedAttempt, Happening, Headers, Lease,
-    Observer, Outcome, StoredEvent, Timestamp, Verdict,
+    Attempt, AttemptResult, ClaimedDelivery, Clock, DeliveryId, DeliveryStatus, EventKey, FinishedAttempt, Happening, Headers, Health,
+    Lease, Observer, Outcome, StoredEvent, Timestamp, Verdict,
 };
 use crate::store::{Claim, Outbox, StoreError};
 
@@ -297,7 +297,9 @@ impl Destination for FakeDestination {
         self.most.fetch_max(self.in_flight.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
         let _in_flight = InFlight(&self.in_flight);
         self.begun.add_permits(1);
-        AttemptResult { outcome: (self.behaviour)(delivery.clone()).await, status_code: None, response: None }
+        let outcome = (self.behaviour)(delivery.clone()).await;
+        let health = if outcome == Outcome::Delivered { Health::Well } else { Health::Unwell };
+        AttemptResult { outcome, health, status_code: None, response: None }
     }
 }
 

@@ -80,7 +80,7 @@ impl Bench {
 
 impl Running {
     fn wake(&self, destination: &str) {
-        self.waker.wake(&[destination.into()]);
+        self.waker.wake(&destination.into());
     }
 }
 
@@ -138,7 +138,8 @@ async fn a_wake_up_is_for_the_named_lanes_alone() {
     let bench = Bench::new();
     let lanes = vec![lane("a", &FakeDestination::willing()), lane("b", &FakeDestination::willing())];
     let running = bench.run_idle(lanes).await;
-    running.waker.wake(&["a".into(), "unknown".into()]);
+    running.wake("a");
+    running.wake("unknown");
     bench.outbox.until(|state| state.claims.len() == 3).await;
     tokio::time::advance(SECOND).await;
     assert_eq!(bench.outbox.state().claims.len(), 3);

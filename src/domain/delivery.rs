@@ -144,11 +144,67 @@ pub enum Outcome {
     },
 }
 
+/// What an attempt says about the destination as a whole, whatever it means for the one delivery.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Health {
+    /// It works.
+    Well,
+    /// It does not, or cannot be reached: others would fail, too.
+    Unwell,
+    /// It asks for fewer requests.
+    Overloaded,
+    /// Nothing: what was wrong is wrong with this event.
+    Unknown,
+}
+
+/// What becomes of deliveries that stand behind a dead one in the same order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnDead {
+    /// They go on without it.
+    #[default]
+    Skip,
+    /// They wait until it is retried with success, or cancelled.
+    Hold,
+}
+
+impl OnDead {
+    /// Its name in the configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Skip => "skip",
+            Self::Hold => "hold",
+        }
+    }
+}
+
+/// What deliveries to one destination have in common that go one at a time and in order: a number, because what is equal
+/// is all that matters. Different values that make the same number wait for each other and do no harm.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Line(pub i64);
+
+/// Where an event goes, and in which order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Due {
+    /// The destination's name.
+    pub destination: Arc<str>,
+    /// The order in which it stands there; `None` for any.
+    pub line: Option<Line>,
+}
+
+impl Due {
+    /// To this destination, in any order.
+    pub fn to(destination: Arc<str>) -> Self {
+        Self { destination, line: None }
+    }
+}
+
 /// What one attempt brought.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AttemptResult {
     /// What it means for the delivery.
     pub outcome: Outcome,
+    /// What it says about the destination.
+    pub health: Health,
     /// The destination's HTTP status, when it gave one.
     pub status_code: Option<u16>,
     /// The beginning of the destination's answer, capped.

@@ -14,7 +14,8 @@ mod units;
 
 pub use code::Code;
 pub use delivery::{
-    Attempt, AttemptResult, Backlog, ClaimedDelivery, DeliveryId, DeliveryStatus, EventStatus, FinishedAttempt, Lease, Outcome, Verdict,
+    Attempt, AttemptResult, Backlog, ClaimedDelivery, DeliveryId, DeliveryStatus, Due, EventStatus, FinishedAttempt, Health, Lease, Line,
+    OnDead, Outcome, Verdict,
 };
 pub use event::{EventKey, ReplayGuard, StoredEvent, VerifiedEvent, VerifiedParts};
 pub use headers::{HeaderBuilder, Headers, MalformedHeaders};

@@ -140,10 +140,10 @@ impl Observer for Silent {
 
 /// Wakes whoever delivers, after a commit made something due.
 pub trait Wake: Send + Sync {
-    /// Something is due at these destinations.
-    fn wake(&self, destinations: &[Arc<str>]);
+    /// Something is due at this destination.
+    fn wake(&self, destination: &Arc<str>);
 }
 
 impl Wake for Silent {
-    fn wake(&self, _: &[Arc<str>]) {}
+    fn wake(&self, _: &Arc<str>) {}
 }

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use super::delivery::Due;
+
 /// A pattern over event types. Segments are separated by `.`; `*` stands for one segment; a pattern matches a type and
 /// all below it, so `pull_request` takes `pull_request.opened`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,12 +90,12 @@ impl Routes {
     }
 
     /// The destinations that take an event of this source and type.
-    pub fn destinations(&self, source: &str, event_type: &str) -> Vec<Arc<str>> {
+    pub fn destinations(&self, source: &str, event_type: &str) -> Vec<Due> {
         self.0
             .iter()
             .filter(|route| route.sources.iter().any(|name| **name == *source))
             .filter(|route| route.types.is_empty() || route.types.iter().any(|pattern| pattern.matches(event_type)))
-            .map(|route| Arc::clone(&route.destination))
+            .map(|route| Due::to(Arc::clone(&route.destination)))
             .collect()
     }
 }

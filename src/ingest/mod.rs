@@ -21,8 +21,8 @@ pub use reverify::Reverified;
 pub use source::Source;
 
 use crate::domain::{
-    Clock, Code, EventKey, Happening, NewRejection, Observer, RawRequest, Rejection, Reply, Routes, SealKey, SealedCredentials, Timestamp,
-    VerifiedEvent, Wake,
+    Clock, Code, Due, EventKey, Happening, NewRejection, Observer, RawRequest, Rejection, Reply, Routes, SealKey, SealedCredentials,
+    Timestamp, VerifiedEvent, Wake,
 };
 use crate::provider::Table;
 use crate::store::{Inbox, Recorded};
@@ -158,13 +158,13 @@ impl Ingest {
         }
         let key = event.key.clone();
         let event_type = event.event_type.clone();
-        let destinations = self.parts.routes.destinations(&key.source, &event_type);
-        let recording = self.parts.inbox.record(event, destinations.clone());
+        let deliveries = self.parts.routes.destinations(&key.source, &event_type);
+        let recording = self.parts.inbox.record(event, deliveries.clone());
         let recorded = tokio::time::timeout(COMMIT_DEADLINE, recording).await;
         match recorded.unwrap_or_else(|_| Err(self.slow_store())) {
             Ok(recorded) => {
                 let fresh = recorded.is_fresh();
-                Answer::Event { event: self.committed(source, key, &event_type, &recorded, &destinations), fresh }
+                Answer::Event { event: self.committed(source, key, &event_type, &recorded, &deliveries), fresh }
             }
             Err(StoreError::QueueFull) => {
                 let why = "the store's queue is full (limits.queue_requests, limits.queue_bytes)";
@@ -178,15 +178,19 @@ impl Ingest {
     }
 
     /// Wakes and tells; returns which event the sender is told of.
-    fn committed(&self, source: &Source, event: EventKey, event_type: &str, recorded: &Recorded, destinations: &[Arc<str>]) -> EventKey {
+    fn committed(&self, source: &Source, event: EventKey, event_type: &str, recorded: &Recorded, deliveries: &[Due]) -> EventKey {
         if recorded.is_fresh() {
-            self.parts.wake.wake(destinations);
-            self.tell(&Happening::Accepted { event: &event, event_type, deliveries: destinations.len() });
+            self.wake(deliveries);
+            self.tell(&Happening::Accepted { event: &event, event_type, deliveries: deliveries.len() });
             return self.tell_of_content(source, event, recorded);
         }
         let known = self.tell_of_content(source, event, recorded);
         self.tell(&Happening::Duplicate { event: &known });
         known
+    }
+
+    fn wake(&self, deliveries: &[Due]) {
+        deliveries.iter().for_each(|due| self.parts.wake.wake(&due.destination));
     }
 
     /// Tells when identity and content do not go together; returns which event this is.

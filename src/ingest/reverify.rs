@@ -1,12 +1,10 @@
 //! Verifying refused requests again, with today's secrets and rows, as of the time at which they arrived: what holds now is
 //! let in as if it had held then. No transaction is open while anything is verified.
 
-use std::sync::Arc;
-
 use futures_util::future::try_join_all;
 
 use super::{Ingest, StoreError};
-use crate::domain::{EventKey, Happening, RefusedRequest, Rejection, VerifiedEvent};
+use crate::domain::{Due, EventKey, Happening, RefusedRequest, Rejection, VerifiedEvent};
 use crate::store::Recorded;
 use crate::verify::Judgement;
 
@@ -127,18 +125,18 @@ impl Ingest {
             Verdict::Refused(Some(rejection)) => return inbox.refuse_again(id, rejection).await.map(|()| false),
         };
         let (key, event_type) = (event.key.clone(), event.event_type.clone());
-        let destinations = self.parts.routes.destinations(&key.source, &event_type);
-        if let Some(recorded) = inbox.readmit(id, *event, destinations.clone(), self.parts.clock.now()).await? {
-            self.readmitted(id, key, &recorded, &destinations);
+        let deliveries = self.parts.routes.destinations(&key.source, &event_type);
+        if let Some(recorded) = inbox.readmit(id, *event, deliveries.clone(), self.parts.clock.now()).await? {
+            self.readmitted(id, key, &recorded, &deliveries);
         }
         Ok(true)
     }
 
-    fn readmitted(&self, id: i64, event: EventKey, recorded: &Recorded, destinations: &[Arc<str>]) {
+    fn readmitted(&self, id: i64, event: EventKey, recorded: &Recorded, deliveries: &[Due]) {
         let Some(source) = self.source(&event.source) else { return };
         let fresh = recorded.is_fresh();
         if fresh {
-            self.parts.wake.wake(destinations);
+            self.wake(deliveries);
         }
         let known = self.tell_of_content(source, event, recorded);
         self.tell(&Happening::Readmitted { rejection: id, event: &known, fresh });

@@ -17,7 +17,7 @@ use bytes::Bytes;
 
 use super::{Claim, History, Inbox, Order, Outbox, Page, Recorded};
 use crate::domain::{
-    Attempt, Code, EventKey, FinishedAttempt, Headers, Lease, NewRejection, Rejection, SealedCredentials, Timestamp, Verdict,
+    Attempt, Code, Due, EventKey, FinishedAttempt, Headers, Lease, NewRejection, Rejection, SealedCredentials, Timestamp, Verdict,
     VerifiedEvent, VerifiedParts,
 };
 
@@ -160,8 +160,9 @@ pub(crate) fn event(source: &str, event_id: &str, received_at: Timestamp) -> Ver
     VerifiedEvent::attest(parts(source, event_id, received_at))
 }
 
-pub(crate) fn names(names: &[&str]) -> Vec<Arc<str>> {
-    names.iter().map(|name| (*name).into()).collect()
+/// Deliveries to these, in any order.
+pub(crate) fn names(names: &[&str]) -> Vec<Due> {
+    names.iter().map(|name| Due::to((*name).into())).collect()
 }
 
 /// Records an event of the source `hub` that must be fresh.

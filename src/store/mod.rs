@@ -18,8 +18,8 @@ pub use query::{
 };
 
 use crate::domain::{
-    Backlog, ClaimedDelivery, DeliveryId, EventKey, FinishedAttempt, Lease, NewRejection, RefusedRequest, Rejection, SealKey, Timestamp,
-    VerifiedEvent,
+    Backlog, ClaimedDelivery, DeliveryId, Due, EventKey, FinishedAttempt, Lease, NewRejection, RefusedRequest, Rejection, SealKey,
+    Timestamp, VerifiedEvent,
 };
 
 /// Why the store did not do what was asked.
@@ -65,7 +65,7 @@ impl Recorded {
 /// Records what came in.
 #[async_trait]
 pub trait Inbox: Send + Sync {
-    /// Records the event with one delivery for each destination, all in one transaction, and returns after that
+    /// Records the event with these deliveries, all in one transaction, and returns after that
     /// transaction is synced to disk. A duplicate is counted on the event instead. With a replay guard, content that the
     /// same source recorded before with one decides, too.
     ///
@@ -73,7 +73,7 @@ pub trait Inbox: Send + Sync {
     /// [`StoreError::QueueFull`] at once when the queue's bound is reached; [`StoreError::Unavailable`] when the
     /// transaction failed. After an error nothing of the call is in the store, or the event is there whole and a
     /// repeated call finds a duplicate.
-    async fn record(&self, event: VerifiedEvent, destinations: Vec<Arc<str>>) -> Result<Recorded, StoreError>;
+    async fn record(&self, event: VerifiedEvent, deliveries: Vec<Due>) -> Result<Recorded, StoreError>;
 
     /// Adds to the rejection log, and returns the number there; the oldest of the same source beyond its bounds go.
     ///
@@ -110,13 +110,7 @@ pub trait Inbox: Send + Sync {
     ///
     /// # Errors
     /// As [`Inbox::record`]; safe to repeat.
-    async fn readmit(
-        &self,
-        id: i64,
-        event: VerifiedEvent,
-        destinations: Vec<Arc<str>>,
-        now: Timestamp,
-    ) -> Result<Option<Recorded>, StoreError>;
+    async fn readmit(&self, id: i64, event: VerifiedEvent, deliveries: Vec<Due>, now: Timestamp) -> Result<Option<Recorded>, StoreError>;
 
     /// Notes why a request is still refused. One that has been accepted stays so.
     ///

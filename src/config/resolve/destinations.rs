@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::MOST;
-use super::values::{NAME_RULE, http_url, is_name};
+use super::values::{NAME_RULE, http_url, is_name, parse_rate};
+use super::{policy, targets};
 use crate::config::error::suggestion;
 use crate::config::file;
 use crate::config::places::join;
 use crate::config::report::{Keys, Report};
-use crate::config::{Destination, Retry, Target};
-use crate::domain::{TypePattern, parse_duration};
+use crate::config::{Destination, OnFilterError, OrderBy, Target, UrlTarget};
+use crate::domain::{OnDead, TypePattern};
 
 const TIMEOUT: Duration = Duration::from_secs(30);
 const CONCURRENCY: usize = 16;
@@ -51,33 +51,78 @@ fn forward(name: &str, text: &str, taken: bool, mut keys: Keys<'_>) -> Option<De
             format!("makes a destination \"{name}\", and there is [destinations.{name}]: rename that one or drop `forward`"),
         );
     }
-    let url = http_url(&mut keys, "forward", text)?;
-    Some(Destination {
-        name: name.into(),
-        from: vec![name.into()],
-        types: Vec::new(),
-        target: Target::Url { url, append_path: false },
-        timeout: TIMEOUT,
-        concurrency: CONCURRENCY,
-        retry: retry(&file::Retry::default(), keys.below("retry")),
-    })
+    let target = Target::Url(Box::new(UrlTarget::plain(http_url(&mut keys, "forward", text)?)));
+    Some(delivered(name, vec![name.into()], target, &file::Destination::default(), &mut keys))
 }
 
-fn destination(name: &str, written: file::Destination, sources: &[&str], mut keys: Keys<'_>) -> Option<Destination> {
-    let from = from(written.from, sources, &mut keys);
-    let types = types(written.types, &mut keys);
-    let url = match written.url.as_deref() {
-        Some(text) => http_url(&mut keys, "url", text),
+fn destination(name: &str, mut written: file::Destination, sources: &[&str], mut keys: Keys<'_>) -> Option<Destination> {
+    let from = from(written.from.take(), sources, &mut keys);
+    let types = types(written.types.take(), &mut keys);
+    let filter = filter(&written, &mut keys);
+    let on_filter_error = one_of(&mut keys, "on_filter_error", written.on_filter_error.as_deref(), ON_FILTER_ERROR);
+    let target = targets::resolve(&mut written, &mut keys);
+    // Looked at even where the target is wrong, so that one run finds everything.
+    let destination = delivered(name, from, target.clone().unwrap_or_else(|| Target::Handler(name.into())), &written, &mut keys);
+    target.map(|_| Destination { types, filter, on_filter_error, ..destination })
+}
+
+/// A destination with the settings that every kind has.
+fn delivered(name: &str, from: Vec<Arc<str>>, target: Target, written: &file::Destination, keys: &mut Keys<'_>) -> Destination {
+    let order_by = order_by(written.order_by.as_deref(), keys);
+    if written.on_dead.is_some() && written.order_by.is_none() {
+        keys.problem("on_dead", "has no effect without `order_by`");
+    }
+    Destination {
+        name: name.into(),
+        from,
+        types: Vec::new(),
+        filter: None,
+        on_filter_error: OnFilterError::default(),
+        target,
+        timeout: keys.duration("timeout", written.timeout.as_deref(), TIMEOUT),
+        concurrency: keys.count("concurrency", written.concurrency, CONCURRENCY, 1, 10_000),
+        rate_limit: written.rate_limit.as_deref().and_then(|text| keys.check("rate_limit", parse_rate(text))),
+        order_by,
+        on_dead: one_of(keys, "on_dead", written.on_dead.as_deref(), ON_DEAD),
+        retry: policy::retry(written.retry.as_ref().unwrap_or(&file::Retry::default()), keys.below("retry")),
+        circuit: policy::circuit(written.circuit.as_ref().unwrap_or(&file::Circuit::default()), keys.below("circuit")),
+    }
+}
+
+const ON_FILTER_ERROR: &[(&str, OnFilterError)] = &[("deliver", OnFilterError::Deliver), ("skip", OnFilterError::Skip)];
+const ON_DEAD: &[(&str, OnDead)] = &[("skip", OnDead::Skip), ("hold", OnDead::Hold)];
+
+/// The value of that name; the default where none is written.
+fn one_of<T: Copy + Default>(keys: &mut Keys<'_>, key: &str, written: Option<&str>, allowed: &[(&str, T)]) -> T {
+    let Some(text) = written else { return T::default() };
+    match allowed.iter().find(|(name, _)| *name == text) {
+        Some((_, value)) => *value,
         None => {
-            keys.missing("url", "is missing: write where events of this destination go");
+            let path = keys.path(key);
+            let shown = keys.report.quoted(&path, text);
+            let end = suggestion(text, allowed.iter().map(|(name, _)| *name));
+            keys.problem(key, format!("unknown value {shown}{end}"));
+            T::default()
+        }
+    }
+}
+
+fn filter(written: &file::Destination, keys: &mut Keys<'_>) -> Option<String> {
+    if written.on_filter_error.is_some() && written.filter.is_none() {
+        keys.problem("on_filter_error", "has no effect without `filter`");
+    }
+    written.filter.clone()
+}
+
+fn order_by(written: Option<&str>, keys: &mut Keys<'_>) -> Option<OrderBy> {
+    match written? {
+        "source" => Some(OrderBy::Source),
+        text if text.starts_with('/') => Some(OrderBy::Pointer(text.to_owned())),
+        _ => {
+            keys.problem("order_by", "must be \"source\", or a JSON pointer into the body such as \"/repository/id\"");
             None
         }
-    };
-    let timeout = keys.duration("timeout", written.timeout.as_deref(), TIMEOUT);
-    let concurrency = keys.count("concurrency", written.concurrency, CONCURRENCY, 1, 10_000);
-    let retry = retry(&written.retry.unwrap_or_default(), keys.below("retry"));
-    let target = Target::Url { url: url?, append_path: written.append_path.unwrap_or(false) };
-    Some(Destination { name: name.into(), from, types, target, timeout, concurrency, retry })
+    }
 }
 
 fn from(written: Option<Vec<String>>, sources: &[&str], keys: &mut Keys<'_>) -> Vec<Arc<str>> {
@@ -120,42 +165,4 @@ fn types(written: Option<Vec<String>>, keys: &mut Keys<'_>) -> Vec<TypePattern> 
         }
     }
     parsed
-}
-
-fn retry(written: &file::Retry, mut keys: Keys<'_>) -> Retry {
-    if let Some(waits) = &written.schedule {
-        let others = written.attempts.is_some() || written.first.is_some() || written.max.is_some() || written.factor.is_some();
-        if others {
-            keys.problem("schedule", "stands beside attempts, first, max or factor: the schedule says all of these");
-        }
-        return schedule(waits, keys);
-    }
-    let attempts = keys.count("attempts", written.attempts, 12, 1, MOST);
-    let first = keys.duration("first", written.first.as_deref(), Duration::from_secs(5));
-    let max = keys.duration("max", written.max.as_deref(), Duration::from_secs(12 * 3600));
-    if max < first {
-        keys.problem(if written.max.is_some() { "max" } else { "first" }, "`max` must be at least `first`");
-    }
-    let factor = written.factor.unwrap_or(3.0);
-    if !(1.0..=1000.0).contains(&factor) {
-        keys.problem("factor", "must be 1 to 1000");
-    }
-    Retry::Exponential { attempts: u32::try_from(attempts).unwrap_or(u32::MAX), first, max, factor }
-}
-
-fn schedule(waits: &[String], mut keys: Keys<'_>) -> Retry {
-    if waits.is_empty() {
-        keys.problem("schedule", "is empty: write the waits between attempts, or attempts = 1 for a single one");
-    }
-    let mut parsed = Vec::new();
-    for (at, text) in waits.iter().enumerate() {
-        match parse_duration(text) {
-            Ok(wait) => parsed.push(wait),
-            Err(error) => {
-                let path = keys.item("schedule", at);
-                keys.report.problem(&path, error);
-            }
-        }
-    }
-    Retry::Schedule(parsed)
 }

@@ -23,9 +23,6 @@ const WRONG_FORM: &[Wrong] = &[
     ("database = \"sqlite:${UNSET}\"", 1, "database", "the variable UNSET is not set"),
     ("[sources.a]\nsecrets = [\n\"a\",\n\"${UNSET}\"]", 4, "sources.a.secrets[1]", "the variable UNSET is not set"),
     ("[sources.a]\nsecret = \"a${b\"", 2, "sources.a.secret", "without \"}\""),
-    ("[destinations.d]\nexec = [\"./a\"]", 2, "destinations.d.exec", "this version does not support it yet"),
-    ("[destinations.d]\nrate_limit = \"1/s\"", 2, "destinations.d.rate_limit", "this version does not support it yet"),
-    ("[destinations.d.circuit]\nfailures = 1", 1, "destinations.d.circuit", "this version does not support it yet"),
     ("[sources.a]\nschedule = \"0 2 * * *\"", 2, "sources.a.schedule", "this version does not support it yet"),
     (
         "[sources.a]\nprovider = \"github\"\nsecret = \"s\"\nreplay_guard = \"keep\"",
@@ -128,6 +125,57 @@ const WRONG_DESTINATION: &[Wrong] = &[
     ("url = \"http://h/\"\nfrom = [\"stripe\"]\nretry = { schedule = [] }", 7, "destinations.d.retry.schedule", "is empty"),
 ];
 
+/// Behind `from`; what is wrong stands in line 6.
+const WRONG_TARGET: &[(&str, &str, &str)] = &[
+    ("exec = []", "exec", "names no program"),
+    ("exec = [\" \", \"a\"]", "exec", "names no program"),
+    ("handler = \"\"", "handler", "is empty"),
+    ("handler = \"h\"\ndead_on = [65]", "dead_on", "belongs to `url` and `exec`"),
+    ("exec = [\"a\"]\nappend_path = true", "append_path", "belongs to `url`, and this destination has an `exec`"),
+    ("exec = [\"a\"]\nsign = \"hunter2\"", "sign", "belongs to `url`"),
+    ("handler = \"h\"\nbearer = \"hunter2\"", "bearer", "belongs to `url`, and this destination has a `handler`"),
+    ("handler = \"h\"\nenv = { A = \"hunter2\" }", "env", "belongs to `exec`"),
+    ("exec = [\"a\"]\nenv = { ONCEWARD_X = \"1\" }", "env.ONCEWARD_X", "is set by Onceward itself"),
+    ("exec = [\"a\"]\nenv = { \"A=B\" = \"1\" }", "env.\"A=B\"", "is no variable"),
+    ("exec = [\"a\"]\ndir = \"\"", "dir", "is empty"),
+    ("exec = [\"a\"]\ndead_on = [0]", "dead_on[0]", "must be an exit code of 1 to 255"),
+    ("exec = [\"a\"]\ndead_on = [64, 75]", "dead_on", "asks for another attempt"),
+    ("url = \"http://h/\"\ndir = \"/\"", "dir", "belongs to `exec`, and this destination has a `url`"),
+    ("url = \"http://h/\"\ndead_on = [65]", "dead_on[0]", "must be a status of 400 to 599"),
+    ("url = \"http://h/\"\nheaders = { \"X Y\" = \"1\" }", "headers.\"X Y\"", "is no name of a header"),
+    ("url = \"http://h/\"\nheaders = { Host = \"h\" }", "headers.Host", "is set by Onceward itself"),
+    ("url = \"http://h/\"\nheaders = { Onceward-A = \"h\" }", "headers.Onceward-A", "is set by Onceward itself"),
+    ("url = \"http://h/\"\nheaders = { X-A = \"hunter2\\n\" }", "headers.X-A", "a character that a header cannot"),
+    ("url = \"http://h/\"\nheaders = { X-A = \"1\", x-a = \"2\" }", "headers.x-a", "is written twice"),
+    ("url = \"http://h/\"\nbearer = \"\"", "bearer", "is empty"),
+    ("url = \"http://h/\"\nbasic = \"hunter2\"", "basic", "not of the form"),
+    ("url = \"http://u:hunter2@h/\"\nbearer = \"a\"", "bearer", "stands beside the user or password in `url`"),
+    ("url = \"http://h/\"\ntls = { cert = \"c.pem\" }", "tls.key", "is missing"),
+    ("url = \"http://h/\"\ntls = { ca = \"\" }", "tls.ca", "is empty"),
+    ("url = \"http://h/\"\nsign = 5", "sign", "expected a string, or a list of them, found an integer"),
+    ("url = \"http://h/\"\norder_by = \"id\"", "order_by", "a JSON pointer into the body"),
+    ("url = \"http://h/\"\non_dead = \"hold\"", "on_dead", "has no effect without `order_by`"),
+    ("url = \"http://h/\"\norder_by = \"/id\"\non_dead = \"hole\"", "on_dead", "did you mean \"hold\"?"),
+    ("url = \"http://h/\"\non_filter_error = \"skip\"", "on_filter_error", "has no effect without `filter`"),
+    ("url = \"http://h/\"\nrate_limit = \"fast\"", "rate_limit", "not a rate"),
+    ("url = \"http://h/\"\ncircuit = { failures = -1 }", "circuit.failures", "must be 0 to"),
+    ("url = \"http://h/\"\ncircuit = { probe = \"10m\" }", "circuit.probe", "`max_probe` must be at least `probe`"),
+    ("url = \"http://h/\"\nexec = [\"a\"]", "url", "one of `url`, `exec` and `handler`"),
+];
+
+#[test]
+fn what_is_wrong_with_a_target_is_named_by_its_key() {
+    for (settings, key, message) in WRONG_TARGET {
+        let text = format!("{STRIPE}[destinations.d]\nfrom = [\"stripe\"]\n{settings}");
+        let error = parse(&text).expect_err(settings);
+        let key = format!("destinations.d.{key}");
+        let found = error.problems().iter().find(|problem| problem.key == key && problem.message.contains(message));
+        assert!(found.is_some_and(|problem| problem.line.is_some()), "{settings}\n→ {error}\nexpected {key}: {message}");
+        assert_eq!(error.problems().len(), 1, "{settings}\n→ {error}");
+        assert!(!error.to_string().contains("hunter2"), "{error}");
+    }
+}
+
 /// What differs from the expectation, if anything does. Line 0 stands for none.
 fn misjudged(text: &str, (line, key, message): (usize, &str, &str), alone: bool) -> Option<String> {
     let Err(error) = parse(text) else { return Some(format!("{text}\n→ nothing wrong\n")) };
@@ -165,7 +213,7 @@ secret = "${UNSET}"
 [destinations.d]
 from = ["a", "b", "e"]
 url = 5
-exec = ["x"]
+exec = "x"
 [providers.acme]
 signature = { header = "X", encoding = "b32" }
 "#,

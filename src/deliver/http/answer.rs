@@ -2,19 +2,31 @@
 
 use std::time::{Duration, UNIX_EPOCH};
 
-use crate::domain::{Headers, Outcome, Timestamp};
+use crate::domain::{Headers, Health, Outcome, Timestamp};
 
 /// The longest wait that a destination can ask for.
 const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// 2xx is success, 410 Gone ends the delivery, everything else is worth another attempt: a redirect or a 404 is as a rule
-/// a mistake that somebody mends.
-pub(super) fn outcome(status: u16, headers: &Headers, now: Timestamp) -> Outcome {
+/// 2xx is success, 410 Gone and what is in `dead_on` end the delivery, everything else is worth another attempt: a redirect
+/// or a 404 is as a rule a mistake that somebody mends.
+pub(super) fn outcome(status: u16, dead_on: &[u16], headers: &Headers, now: Timestamp) -> Outcome {
     match status {
         200..=299 => Outcome::Delivered,
         410 => Outcome::GiveUp { reason: "answered 410: the destination is gone".to_owned() },
+        _ if dead_on.contains(&status) => Outcome::GiveUp { reason: format!("answered {status}, which is in dead_on") },
         300..=399 => retry(format!("answered {status}: redirects are not followed"), headers, now),
         _ => retry(format!("answered {status}"), headers, now),
+    }
+}
+
+/// What a status says about the destination. Some answers are about the one request: whoever gives them is at work, and
+/// nothing tells whether the next request would fare better.
+pub(super) fn health(status: u16) -> Health {
+    match status {
+        200..=299 => Health::Well,
+        429 | 503 => Health::Overloaded,
+        400 | 409 | 413 | 414 | 415 | 422 | 431 => Health::Unknown,
+        _ => Health::Unwell,
     }
 }
 
@@ -65,11 +77,12 @@ mod tests {
     }
 
     #[test]
-    fn only_2xx_delivers_and_only_410_gives_up() {
+    fn only_2xx_delivers_and_only_410_and_dead_on_give_up() {
         for status in 100..=999 {
-            let outcome = outcome(status, &Headers::default(), now());
-            assert_eq!(outcome == Outcome::Delivered, (200..300).contains(&status), "{status}");
-            assert_eq!(matches!(outcome, Outcome::GiveUp { .. }), status == 410, "{status}");
+            let judged = outcome(status, &[422, 200], &Headers::default(), now());
+            assert_eq!(judged == Outcome::Delivered, (200..300).contains(&status), "{status}");
+            assert_eq!(matches!(judged, Outcome::GiveUp { .. }), status == 410 || status == 422, "{status}");
+            assert_eq!(health(status) == Health::Well, judged == Outcome::Delivered, "{status}");
         }
     }
 

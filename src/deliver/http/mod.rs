@@ -12,7 +12,8 @@ use async_trait::async_trait;
 use reqwest::Url;
 
 use super::Destination;
-use crate::domain::{AttemptResult, ClaimedDelivery, Clock, Outcome};
+use crate::config::UrlTarget;
+use crate::domain::{AttemptResult, ClaimedDelivery, Clock, Health, Outcome};
 use crate::net::{Client, NetError, Request, Response};
 
 /// How much of an answer is kept in the history.
@@ -23,25 +24,31 @@ pub struct HttpDestination {
     client: Client,
     url: Url,
     append_path: bool,
+    dead_on: Vec<u16>,
     timeout: Duration,
     clock: Arc<dyn Clock>,
 }
 
 impl HttpDestination {
-    /// Forwards to `url`, an attempt taking at most `timeout`. With `append_path` the deeper path and the query of the
-    /// sender's request go to the URL too. The clock judges the dates in answers.
-    pub fn new(client: Client, url: Url, append_path: bool, timeout: Duration, clock: Arc<dyn Clock>) -> Self {
-        Self { client, url, append_path, timeout, clock }
+    /// Forwards to the URL, an attempt taking at most `timeout`. The clock judges the dates in answers.
+    pub fn new(client: Client, target: &UrlTarget, timeout: Duration, clock: Arc<dyn Clock>) -> Self {
+        let UrlTarget { url, append_path, dead_on, .. } = target;
+        Self { client, url: url.clone(), append_path: *append_path, dead_on: dead_on.clone(), timeout, clock }
     }
 
     fn result(&self, answer: Result<Response, NetError>) -> AttemptResult {
         match answer {
             Ok(response) => AttemptResult {
-                outcome: answer::outcome(response.status, &response.headers, self.clock.now()),
+                outcome: answer::outcome(response.status, &self.dead_on, &response.headers, self.clock.now()),
+                health: answer::health(response.status),
                 status_code: Some(response.status),
                 response: (!response.body.is_empty()).then(|| response.body.to_vec()),
             },
-            Err(error) => unanswered(Outcome::Retry { reason: error.to_string(), after: None }),
+            Err(error) => {
+                // What cannot be sent is wrong with the event, whatever the destination is like.
+                let health = if matches!(error, NetError::Unsendable(_)) { Health::Unknown } else { Health::Unwell };
+                unanswered(Outcome::Retry { reason: error.to_string(), after: None }, health)
+            }
         }
     }
 }
@@ -52,7 +59,8 @@ impl Destination for HttpDestination {
         let event = &delivery.event;
         let url = if self.append_path { target::below(&self.url, &event.subpath, &event.query) } else { Some(self.url.clone()) };
         let Some(url) = url else {
-            return unanswered(Outcome::GiveUp { reason: "the request's path leads out of the destination's URL".to_owned() });
+            let reason = "the request's path leads out of the destination's URL".to_owned();
+            return unanswered(Outcome::GiveUp { reason }, Health::Unknown);
         };
         let request = Request {
             method: event.method.clone(),
@@ -66,8 +74,8 @@ impl Destination for HttpDestination {
     }
 }
 
-fn unanswered(outcome: Outcome) -> AttemptResult {
-    AttemptResult { outcome, status_code: None, response: None }
+fn unanswered(outcome: Outcome, health: Health) -> AttemptResult {
+    AttemptResult { outcome, health, status_code: None, response: None }
 }
 
 #[cfg(test)]

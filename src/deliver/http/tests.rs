@@ -28,7 +28,8 @@ fn delivery() -> ClaimedDelivery {
 
 fn destination(url: Url, append_path: bool, timeout: Duration) -> HttpDestination {
     let clock = ManualClock::at(Timestamp::parse("2026-01-02T03:04:05Z").unwrap());
-    HttpDestination::new(Client::new().unwrap(), url, append_path, timeout, Arc::new(clock))
+    let target = UrlTarget { append_path, ..UrlTarget::plain(url) };
+    HttpDestination::new(Client::new().unwrap(), &target, timeout, Arc::new(clock))
 }
 
 async fn attempt_at(server: &Server) -> AttemptResult {
@@ -39,11 +40,20 @@ fn retry(reason: &str, after: Option<u64>) -> Outcome {
     Outcome::Retry { reason: reason.to_owned(), after: after.map(Duration::from_secs) }
 }
 
+fn taken(status: u16, response: Option<&[u8]>) -> AttemptResult {
+    let response = response.map(<[u8]>::to_vec);
+    AttemptResult { outcome: Outcome::Delivered, health: Health::Well, status_code: Some(status), response }
+}
+
+fn failed(outcome: Outcome) -> AttemptResult {
+    unanswered(outcome, Health::Unwell)
+}
+
 #[tokio::test]
 async fn forwards_method_body_and_headers_byte_for_byte() {
     let server = Server::start(Answer::status("200 OK", "", b"thanks")).await;
     let result = attempt_at(&server).await;
-    assert_eq!(result, AttemptResult { outcome: Outcome::Delivered, status_code: Some(200), response: Some(b"thanks".to_vec()) });
+    assert_eq!(result, taken(200, Some(b"thanks")));
     let seen = &server.requests(1).await[0];
     assert_eq!((seen.line.as_str(), &seen.body[..]), ("PUT /in HTTP/1.1", BODY));
     assert_eq!(seen.headers.all("content-type").collect::<Vec<_>>(), [b"text/plain"]);
@@ -60,7 +70,7 @@ async fn an_empty_body_is_sent_as_one() {
     let mut delivery = delivery();
     Arc::get_mut(&mut delivery.event).unwrap().body = Bytes::new();
     let result = destination(server.url("/in"), false, Duration::from_secs(10)).attempt(&delivery).await;
-    assert_eq!(result, AttemptResult { outcome: Outcome::Delivered, status_code: Some(204), response: None });
+    assert_eq!(result, taken(204, None));
     assert_eq!(server.requests(1).await[0].body, b"");
 }
 
@@ -113,11 +123,11 @@ async fn a_huge_answer_is_kept_up_to_4_kib() {
 async fn no_answer_is_worth_another_attempt() {
     let hanging = Server::start(Answer::SendAndHang(Vec::new())).await;
     let result = destination(hanging.url("/in"), false, Duration::from_millis(50)).attempt(&delivery()).await;
-    assert_eq!(result, unanswered(retry("timed out after 0.05 s", None)));
+    assert_eq!(result, failed(retry("timed out after 0.05 s", None)));
     let cut = Server::start(Answer::SendAndCut(Vec::new())).await;
-    assert_eq!(attempt_at(&cut).await, unanswered(retry("the connection was closed before an answer came", None)));
+    assert_eq!(attempt_at(&cut).await, failed(retry("the connection was closed before an answer came", None)));
     let url = cut.url("/in");
     cut.stop().await;
     let result = destination(url, false, Duration::from_secs(10)).attempt(&delivery()).await;
-    assert_eq!(result, unanswered(retry("connection refused", None)));
+    assert_eq!(result, failed(retry("connection refused", None)));
 }

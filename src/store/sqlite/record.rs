@@ -8,7 +8,7 @@ use super::fault::Fault;
 use super::keys::{self, Key, content_key, key};
 use super::names::Role;
 use super::unit::{Operation, Unit};
-use crate::domain::{ReplayGuard, Timestamp, VerifiedEvent, VerifiedParts};
+use crate::domain::{Due, ReplayGuard, Timestamp, VerifiedEvent, VerifiedParts};
 use crate::store::Recorded;
 
 /// Records an event with its deliveries, or counts a duplicate.
@@ -17,7 +17,7 @@ pub(super) struct Record {
     /// The key of its content, and what becomes of it when the key is taken.
     content: Option<(Key, ReplayGuard)>,
     parts: VerifiedParts,
-    destinations: Vec<Arc<str>>,
+    deliveries: Vec<Due>,
     /// When it is recorded, and its deliveries are due: when it was received, but for what was refused at first.
     recorded_at: Timestamp,
 }
@@ -42,12 +42,12 @@ enum Content<'a> {
 }
 
 impl Record {
-    /// To be recorded with one delivery for each destination.
-    pub(super) fn new(event: VerifiedEvent, destinations: Vec<Arc<str>>) -> Self {
+    /// To be recorded with these deliveries.
+    pub(super) fn new(event: VerifiedEvent, deliveries: Vec<Due>) -> Self {
         let parts = event.into_parts();
         let content = parts.replay_guard.map(|guard| (content_key(&parts.key.source, &parts.content_digest), guard));
         let recorded_at = parts.received_at;
-        Self { key: key(&parts.key.source, &parts.key.event_id), content, parts, destinations, recorded_at }
+        Self { key: key(&parts.key.source, &parts.key.event_id), content, parts, deliveries, recorded_at }
     }
 
     /// Recorded at another time than it was received.
@@ -114,9 +114,9 @@ impl Record {
             let ids = serde_json::Value::from(&self.parts.item_ids[..]).to_string();
             unit.execute("INSERT INTO item (seq, ids) VALUES (?1, ?2)", (seq, ids))?;
         }
-        for destination in &self.destinations {
+        for due in &self.deliveries {
             let id = unit.take_delivery(recorded_at)?;
-            let destination = unit.intern(Role::Destination, destination)?;
+            let destination = unit.intern(Role::Destination, &due.destination)?;
             unit.execute(INSERT_DELIVERY, (id, seq, source, destination, recorded_at))?;
         }
         Ok(())

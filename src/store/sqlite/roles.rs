@@ -22,7 +22,7 @@ use super::reverify::{self, Readmit, RefuseAgain, TakeSealKey};
 use super::writer::Writer;
 use super::{deliveries, events};
 use crate::domain::{
-    Backlog, DeliveryId, EventKey, FinishedAttempt, Lease, NewRejection, RefusedRequest, Rejection, SealKey, Timestamp, VerifiedEvent,
+    Backlog, DeliveryId, Due, EventKey, FinishedAttempt, Lease, NewRejection, RefusedRequest, Rejection, SealKey, Timestamp, VerifiedEvent,
 };
 use crate::store::{
     Claim, DeliveryFilter, DeliveryRow, EventFilter, EventRow, History, Inbox, Outbox, Page, Prune, Pruned, Recorded, RejectionFilter,
@@ -31,8 +31,8 @@ use crate::store::{
 
 #[async_trait]
 impl Inbox for SqliteStore {
-    async fn record(&self, event: VerifiedEvent, destinations: Vec<Arc<str>>) -> Result<Recorded, StoreError> {
-        self.write(Record::new(event, destinations)).await
+    async fn record(&self, event: VerifiedEvent, deliveries: Vec<Due>) -> Result<Recorded, StoreError> {
+        self.write(Record::new(event, deliveries)).await
     }
 
     async fn refuse(&self, rejection: NewRejection) -> Result<i64, StoreError> {
@@ -51,14 +51,8 @@ impl Inbox for SqliteStore {
         self.0.readers.ask(move |conn| reverify::refused(conn, source.as_deref())).await
     }
 
-    async fn readmit(
-        &self,
-        id: i64,
-        event: VerifiedEvent,
-        destinations: Vec<Arc<str>>,
-        now: Timestamp,
-    ) -> Result<Option<Recorded>, StoreError> {
-        self.write(Readmit { id, record: Record::new(event, destinations).at(now) }).await
+    async fn readmit(&self, id: i64, event: VerifiedEvent, deliveries: Vec<Due>, now: Timestamp) -> Result<Option<Recorded>, StoreError> {
+        self.write(Readmit { id, record: Record::new(event, deliveries).at(now) }).await
     }
 
     async fn refuse_again(&self, id: i64, rejection: Rejection) -> Result<(), StoreError> {
