@@ -5,18 +5,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::backoff::Backoff;
+use super::place::Place;
 use super::retry;
 use crate::config::Retry;
 use crate::deliver::Destination;
 use crate::domain::{
-    Attempt, AttemptEnd, AttemptResult, ClaimedDelivery, Clock, EventKey, FinishedAttempt, Happening, Health, Observer, Outcome, Timestamp,
-    Verdict,
+    Attempt, AttemptEnd, AttemptResult, ClaimedDelivery, Clock, EventKey, FinishedAttempt, Happening, Health, Observer, OnDead, Outcome,
+    Timestamp, Verdict,
 };
-use crate::store::{Outbox, StoreError};
+use crate::store::Outbox;
 
 /// Makes a lane's attempts.
 pub(super) struct Worker {
@@ -25,8 +25,8 @@ pub(super) struct Worker {
     pub(super) observer: Arc<dyn Observer>,
     pub(super) destination: Arc<dyn Destination>,
     pub(super) retry: Retry,
-    /// A destination keeps its own time-out; one that does not is cut off here, before the lease ends and somebody else
-    /// attempts the same delivery.
+    pub(super) on_dead: OnDead,
+    /// A destination keeps its own time-out; one that does not is cut off here.
     pub(super) patience: Duration,
 }
 
@@ -40,43 +40,41 @@ struct Ended {
 
 impl Worker {
     /// Attempts the delivery and commits the end. The place is free again after the attempt, because a commit waits for
-    /// others to share its sync and the destination need not wait for that. Returns when the delivery is due again.
-    pub(super) async fn work(
-        self: Arc<Self>,
-        delivery: ClaimedDelivery,
-        place: OwnedSemaphorePermit,
-        expires: Instant,
-    ) -> Option<Timestamp> {
-        let ended = self.attempt(delivery).await;
-        drop(place);
-        if !self.commit(&ended.finished, expires).await {
+    /// others to share its sync and the destination need not wait for that. Returns when there is something due again.
+    pub(super) async fn work(self: Arc<Self>, delivery: ClaimedDelivery, place: Place) -> Option<Timestamp> {
+        let ended = self.attempt(delivery, place).await;
+        if !self.commit(&ended.finished).await {
             return None;
         }
         self.observer.happened(&Happening::Attempted(ended.told()));
         match ended.finished.verdict {
             Verdict::RetryAt(at) => Some(at),
-            Verdict::Delivered | Verdict::Dead => None,
+            // Whoever stood behind it may have stepped forward.
+            Verdict::Delivered | Verdict::Dead => ended.finished.lease.ordered.then(|| self.clock.now()),
         }
     }
 
     /// Takes the delivery, so that the event's content is let go with it.
     #[allow(clippy::needless_pass_by_value, reason = "the content must not outlive the attempt")]
-    async fn attempt(&self, delivery: ClaimedDelivery) -> Ended {
+    async fn attempt(&self, delivery: ClaimedDelivery, mut place: Place) -> Ended {
         let at = self.clock.now();
         let begun = Instant::now();
-        let AttemptResult { outcome, health: _, status_code, response } = self.guarded(&delivery).await;
+        let AttemptResult { outcome, health, status_code, response } = self.guarded(&delivery).await;
         let duration = begun.elapsed();
-        let verdict = retry::verdict(&self.retry, delivery.failures, &outcome, self.clock.now(), rand::random());
-        let error = match &outcome {
-            Outcome::Delivered => None,
-            Outcome::Retry { reason, .. } | Outcome::GiveUp { reason } => Some(reason.clone()),
+        let (error, asked) = match &outcome {
+            Outcome::Delivered => (None, None),
+            Outcome::Retry { reason, after } => (Some(reason.clone()), *after),
+            Outcome::GiveUp { reason } => (Some(reason.clone()), None),
         };
+        place.ended(health, asked);
+        drop(place);
+        let verdict = retry::verdict(&self.retry, delivery.failures, &outcome, self.clock.now(), rand::random());
         let attempt = Attempt { at, duration, status_code, error, response };
         Ended {
             event: delivery.event.key.clone(),
             destination: Arc::clone(&delivery.destination),
             outcome,
-            finished: FinishedAttempt { lease: delivery.lease, attempt, verdict },
+            finished: FinishedAttempt { lease: delivery.lease, attempt, verdict, on_dead: self.on_dead },
         }
     }
 
@@ -90,9 +88,9 @@ impl Worker {
         }
     }
 
-    /// Commits the end, again and again while the store fails, because a lost end is a repeated delivery. Past the lease
-    /// it would change nothing. Returns whether it counted.
-    async fn commit(&self, finished: &FinishedAttempt, expires: Instant) -> bool {
+    /// Commits the end, again and again while the store fails, because a lost end is a repeated delivery; the lane keeps the
+    /// lease meanwhile. Returns whether it counted.
+    async fn commit(&self, finished: &FinishedAttempt) -> bool {
         let mut backoff = Backoff::default();
         let mut failed_before = false;
         loop {
@@ -100,28 +98,18 @@ impl Worker {
                 Ok(counted) => return counted,
                 Err(error) => error,
             };
-            let wait = backoff.next();
-            let lost = Instant::now() + wait >= expires;
-            if lost || !failed_before {
-                self.tell(&error, lost);
-            }
-            if lost {
-                return false;
+            if !failed_before {
+                self.observer.happened(&Happening::StoreFailed { cause: &error.to_string() });
             }
             failed_before = true;
-            sleep(wait).await;
+            sleep(backoff.next()).await;
         }
-    }
-
-    fn tell(&self, error: &StoreError, lost: bool) {
-        let cause = if lost { format!("the end of an attempt is lost, which will be repeated: {error}") } else { error.to_string() };
-        self.observer.happened(&Happening::StoreFailed { cause: &cause });
     }
 }
 
 impl Ended {
     fn told(&self) -> AttemptEnd<'_> {
-        let FinishedAttempt { lease, attempt, verdict } = &self.finished;
+        let FinishedAttempt { lease, attempt, verdict, .. } = &self.finished;
         AttemptEnd {
             event: &self.event,
             destination: &self.destination,

@@ -1,19 +1,23 @@
-//! A destination's lane: claims what is due, as much as it has places for, and has it attempted. It shares nothing with
-//! other lanes but the store, so a destination that hangs holds up only itself.
+//! A destination's lane: claims what is due, as much as it has places for and as its gate lets through, has it attempted, and
+//! keeps the leases meanwhile. It shares nothing with other lanes but the store, so a destination that hangs holds up only
+//! itself; and it reads no more than it can begin, so a backlog stays in the store.
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use tokio::sync::{Notify, Semaphore};
-use tokio::task::{Id, JoinError, JoinSet};
+use tokio::sync::Semaphore;
+use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::attempt::Worker;
 use super::backoff::Backoff;
-use crate::domain::{ClaimedDelivery, Happening, Lease, Timestamp};
-use crate::store::Claim;
+use super::gate::Room;
+use super::place::{Place, Post};
+use crate::domain::{ClaimedDelivery, Happening, Lease, OnDead, Timestamp};
+use crate::store::{Claim, ClaimRequest, StoreError};
 
 /// How often a lane looks though nobody woke it: other processes record into the same store.
 const POLL: Duration = Duration::from_secs(5);
@@ -25,40 +29,67 @@ const SHORTEST_WAIT: Duration = Duration::from_millis(5);
 /// destination answered.
 const UNCOMMITTED: usize = 64;
 
+/// How long a lease lasts. After that another process may take over what this one does not renew.
+pub(super) const LEASE: Duration = Duration::from_secs(30);
+
+/// How often leases are renewed: two may fail before one runs out.
+pub(super) const RENEW_EVERY: Duration = Duration::from_secs(10);
+
 /// How long handing back leases may take when the process stops.
 const RELEASE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// One destination's lane.
 pub(super) struct Lane {
-    destination: Arc<str>,
     worker: Arc<Worker>,
-    lease: Duration,
-    wake: Arc<Notify>,
+    post: Arc<Post>,
     /// One place for each attempt in flight.
     places: Arc<Semaphore>,
-    most_tasks: usize,
-    /// Each gives the time at which its delivery is due again, if it is.
+    concurrency: usize,
+    /// Each gives the time at which something is due again, if it is.
     tasks: JoinSet<Option<Timestamp>>,
-    leases: HashMap<Id, Lease>,
+    held: HashMap<Id, Held>,
     next_look: Instant,
+    next_renewal: Instant,
     /// There while the store fails.
     backoff: Option<Backoff>,
+    /// The source that had its turn last.
+    turn: Option<Arc<str>>,
+    /// What is still to be brought into the form that the configuration asks for.
+    to_straighten: Option<Option<OnDead>>,
+}
+
+/// An attempt with its lease.
+struct Held {
+    lease: Lease,
+    over: Arc<AtomicBool>,
+    task: AbortHandle,
+}
+
+impl Held {
+    /// Breaks off an attempt whose lease is lost. Once it is over its lease may be gone because its end is committed.
+    fn give_up(&self) {
+        if !self.over.load(Ordering::SeqCst) {
+            tracing::debug!(delivery.id = %self.lease.delivery, delivery.attempt = self.lease.attempt, "the lease is lost");
+            self.task.abort();
+        }
+    }
 }
 
 impl Lane {
-    /// A lane with `concurrency` places that holds what it claims for `lease`.
-    pub(super) fn new(destination: Arc<str>, worker: Worker, concurrency: usize, lease: Duration, wake: Arc<Notify>) -> Self {
+    /// A lane with `concurrency` places, whose lines are in this order.
+    pub(super) fn new(worker: Worker, post: Arc<Post>, concurrency: usize, order: Option<OnDead>) -> Self {
         Self {
-            destination,
             worker: Arc::new(worker),
-            lease,
-            wake,
+            post,
             places: Arc::new(Semaphore::new(concurrency)),
-            most_tasks: concurrency + UNCOMMITTED,
+            concurrency,
             tasks: JoinSet::new(),
-            leases: HashMap::new(),
+            held: HashMap::new(),
             next_look: Instant::now(),
+            next_renewal: Instant::now(),
             backoff: None,
+            turn: None,
+            to_straighten: Some(order),
         }
     }
 
@@ -73,12 +104,14 @@ impl Lane {
     /// Waits for a reason to look into the store; false at shutdown. A wake-up that comes while the lane is elsewhere,
     /// above all inside a claim, stays in `wake` and is a reason the next time.
     async fn has_reason(&mut self, shutdown: &CancellationToken) -> bool {
+        let post = Arc::clone(&self.post);
         loop {
             tokio::select! {
                 biased;
                 () = shutdown.cancelled() => return false,
                 Some(end) = self.tasks.join_next_with_id() => self.forget(&end),
-                () = self.wake.notified(), if self.backoff.is_none() => return true,
+                () = sleep_until(self.next_renewal), if !self.held.is_empty() => self.renew().await,
+                () = post.wake.notified(), if self.backoff.is_none() => return true,
                 () = sleep_until(self.next_look) => return true,
             }
         }
@@ -87,11 +120,12 @@ impl Lane {
     /// Waits for a free place; false at shutdown.
     async fn has_place(&mut self, shutdown: &CancellationToken) -> bool {
         while self.free() == 0 {
-            let may_begin = self.tasks.len() < self.most_tasks;
+            let may_begin = self.tasks.len() < self.concurrency + UNCOMMITTED;
             tokio::select! {
                 biased;
                 () = shutdown.cancelled() => return false,
                 Some(end) = self.tasks.join_next_with_id() => self.forget(&end),
+                () = sleep_until(self.next_renewal), if !self.held.is_empty() => self.renew().await,
                 // Only waits for a permit and gives it back: `begin` takes it, and nobody else could.
                 _ = Arc::clone(&self.places).acquire_owned(), if may_begin => {}
             }
@@ -100,26 +134,52 @@ impl Lane {
     }
 
     fn free(&self) -> usize {
-        self.places.available_permits().min(self.most_tasks - self.tasks.len())
+        self.places.available_permits().min(self.concurrency + UNCOMMITTED - self.tasks.len())
     }
 
-    /// Claims what is due for the free places, and begins.
+    /// Claims what is due for the free places, as far as the gate lets it through, and begins.
     async fn look(&mut self) {
-        let limit = self.free();
-        // Taken before the claim, so that the lease is never believed longer than it is.
-        let expires = Instant::now() + self.lease;
-        match self.worker.outbox.claim(&self.destination, limit, self.worker.clock.now(), self.lease).await {
+        let now = Instant::now();
+        let running = self.concurrency - self.places.available_permits();
+        let (limit, probe) = match self.post.gate.room(now, running) {
+            Room::For { count, probe } => (count.min(self.free()), probe),
+            Room::From(at) => return self.next_look = at.min(now + POLL),
+            // That end is a reason of its own.
+            Room::AfterAnEnd => return self.next_look = now + POLL,
+        };
+        match self.claim(limit).await {
             Ok(claim) => {
                 self.backoff = None;
-                self.next_look = Instant::now() + self.until_next(&claim, limit);
-                for delivery in claim.deliveries {
-                    self.begin(delivery, expires);
-                }
+                self.begin(claim, limit, probe);
             }
-            Err(error) => {
-                self.worker.observer.happened(&Happening::StoreFailed { cause: &error.to_string() });
-                self.next_look = Instant::now() + self.backoff.get_or_insert_default().next();
-            }
+            Err(error) => self.troubled(&error),
+        }
+    }
+
+    async fn claim(&mut self, limit: usize) -> Result<Claim, StoreError> {
+        let now = self.worker.clock.now();
+        if let Some(order) = self.to_straighten
+            && !self.worker.outbox.straighten(Arc::clone(&self.post.name), order, now).await?
+        {
+            self.to_straighten = None;
+        }
+        let (destination, after) = (Arc::clone(&self.post.name), self.turn.clone());
+        self.worker.outbox.claim(ClaimRequest { destination, limit, now, lease: LEASE, after }).await
+    }
+
+    fn begin(&mut self, claim: Claim, limit: usize, probe: bool) {
+        let now = Instant::now();
+        let wait = if self.to_straighten.is_some() { SHORTEST_WAIT } else { self.until_next(&claim, limit) };
+        self.next_look = now + wait;
+        if self.held.is_empty() {
+            self.next_renewal = now + RENEW_EVERY;
+        }
+        self.post.gate.began(now, claim.deliveries.len(), probe);
+        if let Some(last) = claim.deliveries.last() {
+            self.turn = Some(Arc::clone(&last.event.key.source));
+        }
+        for delivery in claim.deliveries {
+            self.begin_one(delivery, probe);
         }
     }
 
@@ -129,29 +189,49 @@ impl Lane {
         if claim.deliveries.len() < limit { wait.max(SHORTEST_WAIT) } else { wait }
     }
 
-    fn begin(&mut self, delivery: ClaimedDelivery, expires: Instant) {
+    fn begin_one(&mut self, delivery: ClaimedDelivery, probe: bool) {
         // A store that hands out more than was asked for is wrong; the excess is left to its lease.
-        let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else { return };
+        let Ok(permit) = Arc::clone(&self.places).try_acquire_owned() else { return };
         let lease = delivery.lease;
-        let task = self.tasks.spawn(Arc::clone(&self.worker).work(delivery, place, expires));
-        self.leases.insert(task.id(), lease);
+        let place = Place::new(Arc::clone(&self.post), permit, probe);
+        let over = place.over();
+        let task = self.tasks.spawn(Arc::clone(&self.worker).work(delivery, place));
+        self.held.insert(task.id(), Held { lease, over, task });
     }
 
-    /// An attempt's task is over. When its delivery is due again sooner than the lane meant to look, it looks then: the
-    /// claim before could not tell.
+    /// An attempt's task is over. When something is due again sooner than the lane meant to look, it looks then: the claim
+    /// before could not tell.
     fn forget(&mut self, end: &Result<(Id, Option<Timestamp>), JoinError>) {
-        match end {
-            Ok((id, due)) => {
-                self.leases.remove(id);
-                if let Some(due) = due.filter(|_| self.backoff.is_none()) {
-                    let wait = due.since(self.worker.clock.now()).clamp(SHORTEST_WAIT, POLL);
-                    self.next_look = self.next_look.min(Instant::now() + wait);
-                }
+        let (id, due) = match end {
+            Ok((id, due)) => (*id, *due),
+            Err(error) => (error.id(), None),
+        };
+        self.held.remove(&id);
+        if let Some(due) = due.filter(|_| self.backoff.is_none()) {
+            let wait = due.since(self.worker.clock.now()).clamp(SHORTEST_WAIT, POLL);
+            self.next_look = self.next_look.min(Instant::now() + wait);
+        }
+    }
+
+    /// Prolongs every lease. An attempt whose lease is lost is broken off: somebody else makes it, or it was called off.
+    async fn renew(&mut self) {
+        let leases: Vec<Lease> = self.held.values().map(|held| held.lease).collect();
+        let until = self.worker.clock.now().plus(LEASE);
+        match self.worker.outbox.renew(leases, until).await {
+            Ok(lost) => {
+                self.next_renewal = Instant::now() + RENEW_EVERY;
+                self.held.values().filter(|held| lost.contains(&held.lease)).for_each(Held::give_up);
             }
             Err(error) => {
-                self.leases.remove(&error.id());
+                self.next_renewal = Instant::now() + RENEW_EVERY / 10;
+                self.worker.observer.happened(&Happening::StoreFailed { cause: &error.to_string() });
             }
         }
+    }
+
+    fn troubled(&mut self, error: &StoreError) {
+        self.worker.observer.happened(&Happening::StoreFailed { cause: &error.to_string() });
+        self.next_look = Instant::now() + self.backoff.get_or_insert_default().next();
     }
 
     async fn stop(mut self, grace: Duration) {
@@ -174,7 +254,7 @@ impl Lane {
                 self.forget(&end);
             }
         }
-        let leases: Vec<Lease> = self.leases.into_values().collect();
+        let leases: Vec<Lease> = self.held.into_values().map(|held| held.lease).collect();
         if leases.is_empty() {
             return;
         }

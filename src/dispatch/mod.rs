@@ -3,7 +3,12 @@
 
 mod attempt;
 mod backoff;
+mod brake;
+mod circuit;
+mod gate;
 mod lane;
+mod pace;
+mod place;
 mod retry;
 
 use std::collections::HashMap;
@@ -15,21 +20,21 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
+pub use gate::Limits;
 pub use retry::verdict;
 
 use crate::config::{self, Retry};
 use crate::deliver::Destination;
-use crate::domain::{Clock, Happening, Observer, Wake};
+use crate::domain::{Clock, Happening, Observer, OnDead, Wake};
 use crate::store::Outbox;
 
 use attempt::Worker;
+use gate::Gate;
 use lane::Lane;
+use place::Post;
 
 /// How often leases of processes that have died are looked for.
 const RECOVER_EVERY: Duration = Duration::from_secs(10);
-
-/// What a lease lasts beyond the destination's time-out: for the end to be committed, even by a store that has trouble.
-const LEASE_MARGIN: Duration = Duration::from_secs(30);
 
 /// What an attempt may last beyond the destination's time-out before it is cut off.
 const PATIENCE_MARGIN: Duration = Duration::from_secs(10);
@@ -63,10 +68,12 @@ pub struct LaneParts {
     pub destination: Arc<dyn Destination>,
     /// The most time for one attempt.
     pub timeout: Duration,
-    /// The most attempts at once; at least one.
-    pub concurrency: usize,
+    /// What it bears.
+    pub limits: Limits,
     /// When to try again.
     pub retry: Retry,
+    /// What becomes of those behind a dead one, where there is an order.
+    pub order: Option<OnDead>,
 }
 
 impl LaneParts {
@@ -76,8 +83,9 @@ impl LaneParts {
             name: Arc::clone(&config.name),
             destination,
             timeout: config.timeout,
-            concurrency: config.concurrency,
+            limits: Limits { concurrency: config.concurrency, rate: config.rate_limit, circuit: config.circuit },
             retry: config.retry.clone(),
+            order: config.order_by.as_ref().map(|_| config.on_dead),
         }
     }
 }
@@ -117,10 +125,13 @@ impl Dispatcher {
                 observer: Arc::clone(&observer),
                 destination: parts.destination,
                 retry: parts.retry,
+                on_dead: parts.order.unwrap_or_default(),
                 patience: parts.timeout + PATIENCE_MARGIN,
             };
+            let limits = Limits { concurrency: parts.limits.concurrency.max(1), ..parts.limits };
             let wake = Arc::clone(&wakes[&parts.name]);
-            Lane::new(parts.name, worker, parts.concurrency.max(1), parts.timeout + LEASE_MARGIN, wake)
+            let post = Post { name: parts.name, gate: Gate::new(limits), observer: Arc::clone(&observer), wake };
+            Lane::new(worker, Arc::new(post), limits.concurrency, parts.order)
         };
         let lanes = lanes.into_iter().map(lane).collect();
         Self { outbox, clock, observer, lanes, waker: Arc::new(Waker(wakes)), grace }

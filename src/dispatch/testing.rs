@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -14,9 +13,9 @@ use tokio::time::Instant;
 use crate::deliver::Destination;
 use crate::domain::{
     Attempt, AttemptResult, ClaimedDelivery, Clock, DeliveryId, DeliveryStatus, EventKey, FinishedAttempt, Happening, Headers, Health,
-    Lease, Observer, Outcome, StoredEvent, Timestamp, Verdict,
+    Lease, Observer, OnDead, Outcome, StoredEvent, Timestamp, Verdict,
 };
-use crate::store::{Claim, Outbox, StoreError};
+use crate::store::{Claim, ClaimRequest, Outbox, StoreError};
 
 /// Shows the time of tokio's clock, which tests pause.
 pub(super) struct TokioClock(Instant);
@@ -58,6 +57,13 @@ pub(super) struct State {
     pub(super) recoveries: usize,
     /// Ends that came under a lease that was no longer current.
     pub(super) stale: usize,
+    pub(super) failing_renewals: usize,
+    /// When leases were renewed, and until when.
+    pub(super) renewals: Vec<Timestamp>,
+    pub(super) paused: bool,
+    /// Calls of `straighten`, which has something to do in as many.
+    pub(super) straightened: Vec<Option<OnDead>>,
+    pub(super) crooked: usize,
 }
 
 /// The store. A call to `claim` or `finish` passes its gate last: what it did is done, but its caller does not know.
@@ -131,7 +137,7 @@ fn current<'a>(state: &'a mut State, lease: &Lease) -> Option<&'a mut Row> {
 
 fn claimed(id: usize, row: &Row) -> ClaimedDelivery {
     ClaimedDelivery {
-        lease: Lease { delivery: DeliveryId(id as i64), attempt: row.attempt },
+        lease: Lease { delivery: DeliveryId(id as i64), attempt: row.attempt, ordered: false },
         destination: Arc::clone(&row.destination),
         failures: row.history.iter().filter(|attempt| attempt.error.is_some()).count() as u32,
         replay: false,
@@ -150,10 +156,12 @@ fn claimed(id: usize, row: &Row) -> ClaimedDelivery {
 }
 
 impl State {
-    fn claim(&mut self, destination: &Arc<str>, limit: usize, now: Timestamp, lease: Duration) -> Claim {
-        let mut claim = Claim::default();
+    fn claim(&mut self, request: &ClaimRequest) -> Claim {
+        let ClaimRequest { destination, limit, now, lease, .. } = request;
+        let (limit, now, lease) = (*limit, *now, *lease);
+        let mut claim = Claim { paused: self.paused, ..Claim::default() };
         for (id, row) in self.rows.iter_mut().enumerate() {
-            if row.destination != *destination || row.status != DeliveryStatus::Pending {
+            if self.paused || row.destination != *destination || row.status != DeliveryStatus::Pending {
                 continue;
             }
             if row.due <= now && claim.deliveries.len() < limit {
@@ -192,11 +200,11 @@ fn take(failing: &mut usize) -> Result<(), StoreError> {
 
 #[async_trait]
 impl Outbox for FakeOutbox {
-    async fn claim(&self, destination: &Arc<str>, limit: usize, now: Timestamp, lease: Duration) -> Result<Claim, StoreError> {
+    async fn claim(&self, request: ClaimRequest) -> Result<Claim, StoreError> {
         let claim = {
             let mut state = self.state();
-            state.claims.push(limit);
-            take(&mut state.failing_claims).map(|()| state.claim(destination, limit, now, lease))
+            state.claims.push(request.limit);
+            take(&mut state.failing_claims).map(|()| state.claim(&request))
         };
         self.changed(());
         self.claim_gate.acquire().await.unwrap().forget();
@@ -225,6 +233,26 @@ impl Outbox for FakeOutbox {
         self.changed(Ok(()))
     }
 
+    async fn renew(&self, leases: Vec<Lease>, until: Timestamp) -> Result<Vec<Lease>, StoreError> {
+        let mut state = self.state();
+        let renewed = take(&mut state.failing_renewals).map(|()| {
+            state.renewals.push(until);
+            let mut lost = leases;
+            lost.retain(|lease| current(&mut state, lease).map(|row| row.due = until).is_none());
+            lost
+        });
+        drop(state);
+        self.changed(renewed)
+    }
+
+    async fn straighten(&self, _: Arc<str>, order: Option<OnDead>, _: Timestamp) -> Result<bool, StoreError> {
+        let mut state = self.state();
+        state.straightened.push(order);
+        let more = state.crooked > 0;
+        state.crooked = state.crooked.saturating_sub(1);
+        Ok(more)
+    }
+
     async fn recover(&self, now: Timestamp) -> Result<u64, StoreError> {
         let mut state = self.state();
         state.recoveries += 1;
@@ -243,6 +271,8 @@ type Behaviour = Box<dyn Fn(ClaimedDelivery) -> BoxFuture<'static, Outcome> + Se
 /// A destination that does as told and counts.
 pub(super) struct FakeDestination {
     behaviour: Behaviour,
+    /// What a failure says about it.
+    ill: Health,
     in_flight: AtomicUsize,
     most: AtomicUsize,
     pub(super) begun: Semaphore,
@@ -253,8 +283,23 @@ impl FakeDestination {
     where
         F: Future<Output = Outcome> + Send + 'static,
     {
+        Self::ill(Health::Unwell, behaviour)
+    }
+
+    /// One that says with each failure that it is overloaded.
+    pub(super) fn overloaded<F>(behaviour: impl Fn(ClaimedDelivery) -> F + Send + Sync + 'static) -> Arc<Self>
+    where
+        F: Future<Output = Outcome> + Send + 'static,
+    {
+        Self::ill(Health::Overloaded, behaviour)
+    }
+
+    fn ill<F>(ill: Health, behaviour: impl Fn(ClaimedDelivery) -> F + Send + Sync + 'static) -> Arc<Self>
+    where
+        F: Future<Output = Outcome> + Send + 'static,
+    {
         let behaviour: Behaviour = Box::new(move |delivery| Box::pin(behaviour(delivery)));
-        Arc::new(Self { behaviour, in_flight: AtomicUsize::new(0), most: AtomicUsize::new(0), begun: Semaphore::new(0) })
+        Arc::new(Self { behaviour, ill, in_flight: AtomicUsize::new(0), most: AtomicUsize::new(0), begun: Semaphore::new(0) })
     }
 
     /// One that takes everything at once.
@@ -270,6 +315,11 @@ impl FakeDestination {
     /// One that fails every attempt.
     pub(super) fn failing() -> Arc<Self> {
         Self::new(|_| async { Outcome::Retry { reason: "answered 500".to_owned(), after: None } })
+    }
+
+    /// How many attempts are in flight.
+    pub(super) fn in_flight(&self) -> usize {
+        self.in_flight.load(Ordering::SeqCst)
     }
 
     /// The most attempts that were in flight at once.
@@ -298,7 +348,7 @@ impl Destination for FakeDestination {
         let _in_flight = InFlight(&self.in_flight);
         self.begun.add_permits(1);
         let outcome = (self.behaviour)(delivery.clone()).await;
-        let health = if outcome == Outcome::Delivered { Health::Well } else { Health::Unwell };
+        let health = if outcome == Outcome::Delivered { Health::Well } else { self.ill };
         AttemptResult { outcome, health, status_code: None, response: None }
     }
 }
@@ -315,6 +365,8 @@ pub(super) struct Happened {
     pub(super) attempts: HashMap<i64, Vec<Verdict>>,
     /// Causes of store trouble.
     pub(super) store: Vec<String>,
+    /// What became of the circuit.
+    pub(super) circuit: Vec<&'static str>,
 }
 
 impl Told {
@@ -329,6 +381,8 @@ impl Observer for Told {
         match happening {
             Happening::Attempted(end) => state.attempts.entry(end.delivery.0).or_default().push(end.verdict),
             Happening::StoreFailed { cause } => state.store.push((*cause).to_owned()),
+            Happening::CircuitOpened { .. } => state.circuit.push("opened"),
+            Happening::CircuitClosed { .. } => state.circuit.push("closed"),
             other => panic!("a dispatcher does not tell {other:?}"),
         }
     }

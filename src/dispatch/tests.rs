@@ -1,6 +1,7 @@
 //! Time is tokio's paused clock: it stands while anything can run and then jumps to the next timer, so an assertion that no
 //! time has passed says that nothing was waited for.
 
+mod held_back;
 mod shutdown;
 
 use tokio::task::JoinHandle;
@@ -30,9 +31,15 @@ fn lane(name: &str, destination: &Arc<FakeDestination>) -> LaneParts {
         name: name.into(),
         destination: Arc::clone(destination) as Arc<dyn Destination>,
         timeout: Duration::from_secs(30),
-        concurrency: 16,
+        limits: limits(16),
+        order: None,
         retry: Retry::Schedule(vec![Duration::from_secs(60), Duration::from_secs(600)]),
     }
+}
+
+/// So many at once, and nothing else that holds back.
+fn limits(concurrency: usize) -> Limits {
+    Limits { concurrency, rate: None, circuit: config::Circuit { failures: None, probe: SECOND, max_probe: SECOND } }
 }
 
 impl Bench {
@@ -181,7 +188,7 @@ async fn a_panic_is_one_failed_attempt() {
     let bench = Bench::new();
     let rows = [bench.outbox.add("a", bench.now()), bench.outbox.add("a", bench.now())];
     let destination = FakeDestination::new(|delivery| async move {
-        assert_ne!(delivery.lease, Lease { delivery: DeliveryId(0), attempt: 1 }, "on purpose");
+        assert_ne!(delivery.lease, Lease { delivery: DeliveryId(0), attempt: 1, ordered: false }, "on purpose");
         Outcome::Delivered
     });
     bench.run(vec![lane("a", &destination)]);
@@ -199,7 +206,7 @@ async fn no_more_attempts_are_in_flight_or_claimed_than_there_are_places() {
         tokio::time::sleep(Duration::from_millis(10 + delivery.lease.delivery.0 as u64)).await;
         Outcome::Delivered
     });
-    bench.run(vec![LaneParts { concurrency: 3, ..lane("a", &destination) }]);
+    bench.run(vec![LaneParts { limits: limits(3), ..lane("a", &destination) }]);
     for row in rows {
         assert_eq!(bench.delivered(row).await.attempt, 1);
     }
@@ -213,7 +220,7 @@ async fn a_place_is_free_while_the_last_end_is_being_committed_but_not_without_b
     let rows: Vec<_> = (0..200).map(|_| bench.outbox.add("a", bench.now())).collect();
     close(&bench.outbox.finish_gate);
     let destination = FakeDestination::willing();
-    bench.run(vec![LaneParts { concurrency: 1, ..lane("a", &destination) }]);
+    bench.run(vec![LaneParts { limits: limits(1), ..lane("a", &destination) }]);
     destination.begun(65).await;
     tokio::time::advance(Duration::from_secs(20)).await;
     assert_eq!(destination.begun.available_permits(), 0);
@@ -266,20 +273,75 @@ async fn an_end_that_the_store_refuses_at_first_is_recorded_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_end_is_given_up_with_its_lease_and_the_delivery_repeated() {
+async fn an_end_is_tried_until_the_store_takes_it_and_its_lease_kept_meanwhile() {
     let bench = Bench::new();
     let row = bench.outbox.add("a", bench.now());
-    bench.outbox.state().failing_finishes = 1_000;
+    bench.outbox.state().failing_finishes = 100;
     let destination = FakeDestination::willing();
     bench.run(vec![lane("a", &destination)]);
-    destination.begun(1).await;
-    destination.begun(1).await;
-    assert!(bench.elapsed() >= Duration::from_secs(60), "attempted twice under one lease");
-    bench.outbox.state().failing_finishes = 0;
-    assert_eq!(bench.delivered(row).await.attempt, 2);
+    let delivered = bench.delivered(row).await;
+    assert!(bench.elapsed() > Duration::from_secs(400), "{:?}", bench.elapsed());
+    assert_eq!((delivered.attempt, delivered.history.len()), (1, 1));
+    assert_eq!(bench.told.so_far().store.len(), 1, "told once");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_lease_of_a_long_attempt_is_renewed_until_it_ends() {
+    let bench = Bench::new();
+    let row = bench.outbox.add("a", bench.now());
+    bench.outbox.state().failing_renewals = 3;
+    let destination = FakeDestination::new(|_| async {
+        tokio::time::sleep(Duration::from_secs(3_600)).await;
+        Outcome::Delivered
+    });
+    bench.run(vec![LaneParts { timeout: Duration::from_secs(9_999), ..lane("a", &destination) }]);
+    let delivered = bench.delivered(row).await;
+    assert_eq!((delivered.attempt, bench.elapsed(), destination.most()), (1, Duration::from_secs(3_600), 1));
+    let state = bench.outbox.state();
+    assert_eq!(state.renewals.len(), 359, "every 10 s, after three failures in the first three");
+    assert!(state.renewals.windows(2).all(|pair| pair[1].since(pair[0]) <= Duration::from_secs(10)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attempt_whose_lease_is_lost_is_broken_off() {
+    let bench = Bench::new();
+    let row = bench.outbox.add("a", bench.now());
+    let hanging = FakeDestination::hanging();
+    bench.run(vec![LaneParts { timeout: Duration::from_secs(9_999), ..lane("a", &hanging) }]);
+    hanging.begun(1).await;
+    bench.outbox.state().rows[row].status = DeliveryStatus::Cancelled;
+    bench.outbox.state().rows[row].leased = false;
+    bench.outbox.until(|state| !state.renewals.is_empty()).await;
     tokio::time::sleep(Duration::from_secs(10)).await;
-    assert_eq!(bench.outbox.state().stale, 0, "the first end is still being tried");
-    assert!(bench.told.so_far().store.iter().any(|cause| cause.contains("is lost")), "{:?}", bench.told.so_far());
+    let state = bench.outbox.state();
+    assert_eq!((hanging.in_flight(), state.renewals.len(), state.stale), (0, 1, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn lines_are_straightened_before_the_first_look_is_believed() {
+    let bench = Bench::new();
+    bench.outbox.state().crooked = 3;
+    bench.run(vec![LaneParts { order: Some(OnDead::Hold), ..lane("a", &FakeDestination::willing()) }]);
+    bench.outbox.until(|state| state.straightened.len() == 4).await;
+    assert!(bench.elapsed() < Duration::from_millis(50), "{:?}", bench.elapsed());
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(bench.outbox.state().straightened, [Some(OnDead::Hold); 4]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_goes_to_a_paused_destination_until_it_is_released() {
+    let bench = Bench::new();
+    let row = bench.outbox.add("a", bench.now());
+    bench.outbox.state().paused = true;
+    let running = bench.run_idle(vec![lane("a", &FakeDestination::willing())]).await;
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    assert_eq!(bench.outbox.state().rows[row].attempt, 0);
+    assert!(bench.outbox.state().claims.len() < 130, "no hurry");
+    bench.outbox.state().paused = false;
+    let released = Instant::now();
+    running.wake("a");
+    bench.delivered(row).await;
+    assert_eq!(released.elapsed(), Duration::ZERO);
 }
 
 #[tokio::test(start_paused = true)]

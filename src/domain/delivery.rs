@@ -108,6 +108,8 @@ pub struct Lease {
     pub delivery: DeliveryId,
     /// The attempt's number, from 1.
     pub attempt: u32,
+    /// Whether others may stand behind the delivery in its order.
+    pub ordered: bool,
 }
 
 /// A delivery claimed for one attempt.
@@ -246,6 +248,8 @@ pub struct FinishedAttempt {
     pub attempt: Attempt,
     /// What becomes of the delivery.
     pub verdict: Verdict,
+    /// What becomes of those behind it, should it be dead.
+    pub on_dead: OnDead,
 }
 
 /// How much waits for one destination.

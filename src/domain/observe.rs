@@ -122,6 +122,18 @@ pub enum Happening<'a> {
     },
     /// An attempt ended and its end is committed.
     Attempted(AttemptEnd<'a>),
+    /// A destination has failed so often that it is left alone for a while.
+    CircuitOpened {
+        /// The destination.
+        destination: &'a Arc<str>,
+        /// The wait before the first probe.
+        probe_in: Duration,
+    },
+    /// A destination that was left alone works again.
+    CircuitClosed {
+        /// The destination.
+        destination: &'a Arc<str>,
+    },
 }
 
 /// Is told what happens. Must return quickly and never block.

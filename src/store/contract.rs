@@ -15,16 +15,16 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{Claim, History, Inbox, Order, Outbox, Page, Recorded};
+use super::{Claim, ClaimRequest, Control, History, Inbox, Order, Outbox, Page, Recorded};
 use crate::domain::{
-    Attempt, Code, Due, EventKey, FinishedAttempt, Headers, Lease, NewRejection, Rejection, SealedCredentials, Timestamp, Verdict,
+    Attempt, Code, Due, EventKey, FinishedAttempt, Headers, Lease, NewRejection, OnDead, Rejection, SealedCredentials, Timestamp, Verdict,
     VerifiedEvent, VerifiedParts,
 };
 
 /// An engine under test, with one place for its data.
 pub(crate) trait Harness: Sized {
     /// The engine.
-    type Store: Inbox + Outbox + History + Clone + 'static;
+    type Store: Inbox + Outbox + Control + History + Clone + 'static;
 
     /// An empty place. Stores opened on it keep [`REJECTIONS`] rejections and [`REJECTION_BYTES`] bytes for each source.
     fn new() -> Self;
@@ -172,7 +172,12 @@ pub(crate) async fn fresh(store: &impl Inbox, event_id: &str, received_at: Times
 }
 
 pub(crate) async fn claim(store: &impl Outbox, destination: &str, limit: usize, now: Timestamp) -> Claim {
-    store.claim(&destination.into(), limit, now, LEASE).await.unwrap()
+    store.claim(wanted(destination, limit, now)).await.unwrap()
+}
+
+/// A claim of up to so many deliveries.
+pub(crate) fn wanted(destination: &str, limit: usize, now: Timestamp) -> ClaimRequest {
+    ClaimRequest { destination: destination.into(), limit, now, lease: LEASE, after: None }
 }
 
 /// Claims the one delivery that must be due.
@@ -197,7 +202,7 @@ pub(crate) fn ended(lease: Lease, begun: Timestamp, verdict: Verdict) -> Finishe
         error: failed.then(|| "it answered 503".to_owned()),
         response: Some(b"\xffanswer".to_vec()),
     };
-    FinishedAttempt { lease, attempt, verdict }
+    FinishedAttempt { lease, attempt, verdict, on_dead: OnDead::Skip }
 }
 
 /// Claims and ends the one delivery that must be due.

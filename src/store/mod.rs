@@ -18,8 +18,8 @@ pub use query::{
 };
 
 use crate::domain::{
-    Backlog, ClaimedDelivery, DeliveryId, Due, EventKey, FinishedAttempt, Lease, NewRejection, RefusedRequest, Rejection, SealKey,
-    Timestamp, VerifiedEvent,
+    Backlog, ClaimedDelivery, DeliveryId, DeliveryStatus, Due, EventKey, FinishedAttempt, Lease, NewRejection, OnDead, RefusedRequest,
+    Rejection, SealKey, Timestamp, VerifiedEvent,
 };
 
 /// Why the store did not do what was asked.
@@ -144,24 +144,66 @@ pub trait Inbox: Send + Sync {
     async fn ready(&self) -> Result<(), StoreError>;
 }
 
+/// What is to be claimed.
+#[derive(Debug, Clone)]
+pub struct ClaimRequest {
+    /// The destination's name.
+    pub destination: Arc<str>,
+    /// The most deliveries.
+    pub limit: usize,
+    /// What is due is due by then.
+    pub now: Timestamp,
+    /// How long the leases last from then.
+    pub lease: Duration,
+    /// The source that had its turn last: the next one is first.
+    pub after: Option<Arc<str>>,
+}
+
 /// What [`Outbox::claim`] found.
 #[derive(Debug, Clone, Default)]
 pub struct Claim {
-    /// The deliveries that are now the caller's, oldest due first.
+    /// The deliveries that are now the caller's: one of each source in turn, of each source the oldest due first.
     pub deliveries: Vec<ClaimedDelivery>,
     /// When the next delivery of this destination falls due, of those not claimed; `None` when nothing waits.
     pub next_due: Option<Timestamp>,
+    /// Whether the destination is held, so that nothing is claimed.
+    pub paused: bool,
+}
+
+/// What became of an operator's wish.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use]
+pub enum Change {
+    /// It is done, or was so already.
+    Done {
+        /// The destination's name.
+        destination: Arc<str>,
+    },
+    /// There is no such delivery.
+    Unknown,
+    /// It cannot be, because the delivery is in this status.
+    Conflict(DeliveryStatus),
+    /// It cannot be, because the event's content is no longer stored.
+    Gone,
 }
 
 /// Hands out deliveries under leases and takes their ends.
 #[async_trait]
 pub trait Outbox: Send + Sync {
-    /// Claims up to `limit` deliveries that are due at `now`, until `now + lease`: until then nobody else gets them.
-    /// The claim is committed before it returns; each claimed delivery's attempt number has grown by one.
+    /// Claims deliveries that are due, for the length of a lease: until then nobody else gets them. The claim is committed
+    /// before it returns; each claimed delivery's attempt number has grown by one. Of deliveries that stand in a line, none
+    /// is claimed but the first.
     ///
     /// # Errors
     /// [`StoreError`]; then nothing is claimed, or the leases run out by themselves.
-    async fn claim(&self, destination: &Arc<str>, limit: usize, now: Timestamp, lease: Duration) -> Result<Claim, StoreError>;
+    async fn claim(&self, request: ClaimRequest) -> Result<Claim, StoreError>;
+
+    /// Prolongs leases while their attempts run. Returns those that are lost: somebody else has claimed their deliveries
+    /// after they had run out, or an operator has called them off.
+    ///
+    /// # Errors
+    /// [`StoreError`]; safe to repeat.
+    async fn renew(&self, leases: Vec<Lease>, until: Timestamp) -> Result<Vec<Lease>, StoreError>;
 
     /// Commits the end of an attempt: the attempt into the history, the verdict into the delivery. Returns whether the
     /// lease was still the current one; if not, nothing changed.
@@ -181,6 +223,42 @@ pub trait Outbox: Send + Sync {
     /// # Errors
     /// [`StoreError`].
     async fn recover(&self, now: Timestamp) -> Result<u64, StoreError>;
+
+    /// Brings what waits for a destination into the form that its configuration asks for: without an order nothing stands
+    /// behind another, and where the dead are skipped none of them holds up a line. Does a part of it; returns whether
+    /// there may be more.
+    ///
+    /// # Errors
+    /// [`StoreError`]; safe to repeat.
+    async fn straighten(&self, destination: Arc<str>, order: Option<OnDead>, now: Timestamp) -> Result<bool, StoreError>;
+}
+
+/// Does what an operator asks for.
+#[async_trait]
+pub trait Control: Send + Sync {
+    /// Makes a delivery due at `now`: one that waits, or one that is dead or cancelled, whose schedule then begins anew.
+    ///
+    /// # Errors
+    /// [`StoreError`]; safe to repeat.
+    async fn retry(&self, id: DeliveryId, now: Timestamp) -> Result<Change, StoreError>;
+
+    /// Calls a delivery off that is not delivered. An attempt that runs is not broken off, but its end no longer counts.
+    ///
+    /// # Errors
+    /// [`StoreError`]; safe to repeat.
+    async fn cancel(&self, id: DeliveryId, now: Timestamp) -> Result<Change, StoreError>;
+
+    /// Holds a destination, so that nothing of it is claimed, or releases it. Stays so until it is changed.
+    ///
+    /// # Errors
+    /// [`StoreError`]; safe to repeat.
+    async fn pause(&self, destination: Arc<str>, paused: bool) -> Result<(), StoreError>;
+
+    /// The destinations that are held.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn paused(&self) -> Result<Vec<String>, StoreError>;
 }
 
 /// Answers questions about what happened, and forgets what is old.

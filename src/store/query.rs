@@ -131,7 +131,7 @@ pub struct DeliveryRow {
     pub status: DeliveryStatus,
     /// Attempts begun.
     pub attempts: u32,
-    /// When the next attempt is due; `None` while one runs and after the end.
+    /// When the next attempt is due; `None` while one runs, while another stands before it in its line, and after the end.
     pub next_attempt_at: Option<Timestamp>,
     /// When it was created.
     pub created_at: Timestamp,
@@ -141,6 +141,10 @@ pub struct DeliveryRow {
     pub replay: bool,
     /// Why the last failed attempt failed.
     pub last_error: Option<String>,
+    /// Whether another one has to come to its end before this one is due.
+    pub waits_in_line: bool,
+    /// Whether it is dead and those behind it wait.
+    pub holds_line: bool,
     /// Its attempts, oldest first; empty in lists.
     pub history: Vec<AttemptRow>,
 }

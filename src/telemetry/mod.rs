@@ -194,6 +194,12 @@ impl Observer for Telemetry {
             }
             Happening::StoreFailed { cause } => warn!(cause, "the store failed"),
             Happening::Attempted(end) => self.attempted(end),
+            Happening::CircuitOpened { destination, probe_in } => {
+                self.metrics.count("onceward_circuit_opened_total", &[("destination", destination)]);
+                let probe_in_ms = probe_in.as_millis() as u64;
+                warn!(destination.name = &***destination, probe_in_ms, "destination keeps failing: deliveries wait, one at a time probes");
+            }
+            Happening::CircuitClosed { destination } => info!(destination.name = &***destination, "destination works again"),
         }
     }
 }

@@ -62,6 +62,8 @@ fn line(happening: &Happening<'_>) -> Option<String> {
             format!("let in     {}  {} (rejection {rejection})", event.source, clean(&event.event_id))
         }
         Happening::UnknownSource { name, .. } => format!("unknown    there is no source {}", clean(name)),
+        Happening::CircuitOpened { destination, .. } => format!("circuit    {destination} keeps failing and is left alone"),
+        Happening::CircuitClosed { destination } => format!("circuit    {destination} works again"),
         Happening::StoreFailed { cause } => format!("store      {cause}"),
         Happening::Verified { .. } | Happening::Answered { .. } | Happening::Committed { .. } => return None,
     };

@@ -82,7 +82,7 @@ mod tests {
 
     fn delivery(event_id: &str, event_type: &str, headers: &[(&str, &str)]) -> ClaimedDelivery {
         ClaimedDelivery {
-            lease: Lease { delivery: DeliveryId(42), attempt: 3 },
+            lease: Lease { delivery: DeliveryId(42), attempt: 3, ordered: false },
             destination: "deploy".into(),
             failures: 2,
             replay: false,

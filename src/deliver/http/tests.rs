@@ -8,7 +8,7 @@ const BODY: &[u8] = b"{\"a\": 1}\n\xff\x00";
 
 fn delivery() -> ClaimedDelivery {
     ClaimedDelivery {
-        lease: Lease { delivery: DeliveryId(7), attempt: 1 },
+        lease: Lease { delivery: DeliveryId(7), attempt: 1, ordered: false },
         destination: "deploy".into(),
         failures: 0,
         replay: false,

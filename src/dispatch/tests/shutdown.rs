@@ -10,7 +10,7 @@ async fn shutdown_lets_attempts_in_flight_end_and_claims_no_more() {
         tokio::time::sleep(Duration::from_secs(5)).await;
         Outcome::Delivered
     });
-    let running = bench.run(vec![LaneParts { concurrency: 1, ..lane("a", &destination) }]);
+    let running = bench.run(vec![LaneParts { limits: limits(1), ..lane("a", &destination) }]);
     destination.begun(1).await;
     let late = bench.outbox.add("a", bench.now());
     running.wake("a");
@@ -87,7 +87,7 @@ proptest::proptest! {
                 let fails = delivery.failures < pattern[delivery.lease.delivery.0 as usize];
                 async move { if fails { Outcome::Retry { reason: "not yet".to_owned(), after: None } } else { Outcome::Delivered } }
             });
-            let running = bench.run(vec![LaneParts { concurrency, ..lane("a", &destination) }]);
+            let running = bench.run(vec![LaneParts { limits: limits(concurrency), ..lane("a", &destination) }]);
             for (row, failures) in rows.into_iter().zip(&failures) {
                 let status = if *failures < 3 { DeliveryStatus::Delivered } else { DeliveryStatus::Dead };
                 let row = bench.outbox.ended(row, status).await;

@@ -40,7 +40,7 @@ pub(crate) async fn an_end_under_an_old_lease_changes_nothing<H: Harness>() {
     let row = only_delivery(&store).await;
     assert_eq!((row.status, row.attempts, row.history.len()), (DeliveryStatus::Pending, 2, 0));
     assert!(store.finish(ended(new, at(60), Verdict::Delivered)).await.unwrap());
-    let unknown = Lease { delivery: crate::domain::DeliveryId(999), attempt: 1 };
+    let unknown = Lease { delivery: crate::domain::DeliveryId(999), attempt: 1, ordered: false };
     assert!(!store.finish(ended(unknown, at(0), Verdict::Dead)).await.unwrap());
 }
 

@@ -11,10 +11,11 @@ use rusqlite::{OptionalExtension as _, Row};
 
 use super::fault::Fault;
 use super::names::Role;
+use super::{control, lines};
 use super::queue::Priority;
 use super::unit::{Operation, Unit};
 use crate::domain::{ClaimedDelivery, DeliveryId, EventKey, Headers, Lease, StoredEvent, Timestamp};
-use crate::store::Claim;
+use crate::store::{Claim, ClaimRequest};
 
 /// A claim hands out no more once it holds this many bytes of bodies.
 const CLAIM_BYTES: usize = 16 << 20;
@@ -24,10 +25,7 @@ const DAMAGED: Duration = Duration::from_secs(600);
 
 /// Claims what is due.
 pub(super) struct ClaimDue {
-    destination: Arc<str>,
-    limit: usize,
-    now: Timestamp,
-    lease: Duration,
+    request: ClaimRequest,
     /// Deliveries whose events turned out to be damaged, with the cause.
     damaged: RefCell<HashMap<i64, String>>,
 }
@@ -49,6 +47,7 @@ struct Due {
     failures: u32,
     replay: bool,
     event_seq: i64,
+    ordered: bool,
 }
 
 impl Operation for ClaimDue {
@@ -57,33 +56,46 @@ impl Operation for ClaimDue {
     const ONLY_IF_AWAITED: bool = true;
 
     fn run(&self, unit: &mut Unit<'_>) -> Result<Claim, Fault> {
-        let Some(destination) = unit.find(Role::Destination, &self.destination)? else { return Ok(Claim::default()) };
+        let Some(destination) = unit.find(Role::Destination, &self.request.destination)? else { return Ok(Claim::default()) };
+        if control::is_paused(unit, destination)? {
+            return Ok(Claim { paused: true, ..Claim::default() });
+        }
+        let sources = sources(unit, destination)?;
         let mut deliveries = Vec::new();
-        for (due, loaded) in self.load(unit, destination)? {
+        for (due, loaded) in self.load(unit, destination, &sources)? {
             match loaded {
                 Ok(event) => deliveries.push(self.take(unit, &due, event)?),
-                Err(Undeliverable::Ever(reason)) => {
-                    unit.execute(BURY, (due.id, self.now.as_millis(), reason))?;
-                }
+                Err(Undeliverable::Ever(reason)) => self.bury(unit, &due, reason)?,
                 Err(Undeliverable::Now(reason)) => {
-                    unit.execute(PUT_OFF, (due.id, self.now.plus(DAMAGED).as_millis(), reason))?;
+                    unit.execute(PUT_OFF, (due.id, self.request.now.plus(DAMAGED).as_millis(), reason))?;
                 }
             }
         }
-        Ok(Claim { deliveries, next_due: self.next_due(unit, destination)? })
+        Ok(Claim { deliveries, next_due: self.next_due(unit, destination, &sources)?, paused: false })
     }
+}
+
+/// The sources with anything unfinished for a destination, ascending: found by jumping from one to the next.
+fn sources(unit: &Unit<'_>, destination: i64) -> Result<Vec<i64>, Fault> {
+    let mut statement = unit.conn.prepare_cached(NEXT_SOURCE)?;
+    let (mut sources, mut after) = (Vec::new(), i64::MIN);
+    while let Some(source) = statement.query_row((destination, after), |row| row.get(0)).optional()? {
+        sources.push(source);
+        after = source;
+    }
+    Ok(sources)
 }
 
 impl ClaimDue {
     /// What is due of this destination.
-    pub(super) fn new(destination: Arc<str>, limit: usize, now: Timestamp, lease: Duration) -> Self {
-        Self { destination, limit, now, lease, damaged: RefCell::default() }
+    pub(super) fn new(request: ClaimRequest) -> Self {
+        Self { request, damaged: RefCell::default() }
     }
 
     /// What is due with its events. All is read before anything is written, so that one run learns of all damage.
-    fn load(&self, unit: &mut Unit<'_>, destination: i64) -> Result<Vec<(Due, Loaded)>, Fault> {
+    fn load(&self, unit: &mut Unit<'_>, destination: i64, sources: &[i64]) -> Result<Vec<(Due, Loaded)>, Fault> {
         let (mut found, mut bytes, mut learned) = (Vec::new(), 0, None);
-        for due in self.due(unit, destination)? {
+        for due in self.due(unit, destination, sources)? {
             let known = self.damaged.borrow().get(&due.id).cloned();
             let loaded = match known {
                 Some(cause) => Err(Undeliverable::Now(format!("the stored event cannot be read: {cause}"))),
@@ -105,44 +117,93 @@ impl ClaimDue {
         learned.map_or(Ok(found), |cause| Err(Fault::Learned(cause)))
     }
 
-    fn due(&self, unit: &Unit<'_>, destination: i64) -> Result<Vec<Due>, Fault> {
+    /// What is due: the oldest of each source in turn, beginning behind the source that had its turn last.
+    fn due(&self, unit: &mut Unit<'_>, destination: i64, sources: &[i64]) -> Result<Vec<Due>, Fault> {
+        let after = match &self.request.after {
+            Some(source) => unit.find(Role::Source, source)?.unwrap_or(i64::MIN),
+            None => i64::MIN,
+        };
+        let first = sources.partition_point(|source| *source <= after);
+        let in_turn = sources[first..].iter().chain(&sources[..first]);
+        let of_each = in_turn.map(|source| self.due_of(unit, destination, *source)).collect::<Result<Vec<_>, _>>()?;
+        Ok(by_turns(of_each, self.request.limit))
+    }
+
+    fn due_of(&self, unit: &Unit<'_>, destination: i64, source: i64) -> Result<Vec<Due>, Fault> {
         let mut statement = unit.conn.prepare_cached(DUE)?;
-        let limit = i64::try_from(self.limit).unwrap_or(i64::MAX);
-        let rows = statement.query_map((destination, self.now.as_millis(), limit), |row| {
-            Ok(Due { id: row.get(0)?, attempts: row.get(1)?, failures: row.get(2)?, replay: row.get(3)?, event_seq: row.get(4)? })
+        let limit = i64::try_from(self.request.limit).unwrap_or(i64::MAX);
+        let rows = statement.query_map((destination, source, self.request.now.as_millis(), limit), |row| {
+            Ok(Due {
+                id: row.get(0)?,
+                attempts: row.get(1)?,
+                failures: row.get(2)?,
+                replay: row.get(3)?,
+                event_seq: row.get(4)?,
+                ordered: row.get(5)?,
+            })
         })?;
         Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
 
     fn take(&self, unit: &mut Unit<'_>, due: &Due, event: StoredEvent) -> Result<ClaimedDelivery, Fault> {
         let attempt = due.attempts.saturating_add(1);
-        unit.execute(TAKE, (due.id, attempt, unit.owner.id(), self.now.plus(self.lease).as_millis()))?;
+        unit.execute(TAKE, (due.id, attempt, unit.owner.id(), self.request.now.plus(self.request.lease).as_millis()))?;
         Ok(ClaimedDelivery {
-            lease: Lease { delivery: DeliveryId(due.id), attempt },
-            destination: Arc::clone(&self.destination),
+            lease: Lease { delivery: DeliveryId(due.id), attempt, ordered: due.ordered },
+            destination: Arc::clone(&self.request.destination),
             failures: due.failures,
             replay: due.replay,
             event: Arc::new(event),
         })
     }
 
-    fn next_due(&self, unit: &Unit<'_>, destination: i64) -> Result<Option<Timestamp>, Fault> {
+    /// Ends what can never be delivered: claimed again and again, it would hold up the rest.
+    fn bury(&self, unit: &mut Unit<'_>, due: &Due, reason: &str) -> Result<(), Fault> {
+        unit.execute(BURY, (due.id, self.request.now.as_millis(), reason))?;
+        if due.ordered {
+            lines::step_forward(unit, due.id, self.request.now)?;
+        }
+        Ok(())
+    }
+
+    fn next_due(&self, unit: &Unit<'_>, destination: i64, sources: &[i64]) -> Result<Option<Timestamp>, Fault> {
         let mut statement = unit.conn.prepare_cached(NEXT_DUE)?;
-        let next = statement.query_row((destination, self.now.as_millis()), |row| row.get(0)).optional()?;
+        let mut next = None;
+        for source in sources {
+            let due: Option<i64> =
+                statement.query_row((destination, source, self.request.now.as_millis()), |row| row.get(0)).optional()?;
+            next = [next, due.filter(|due| *due < lines::NEVER)].into_iter().flatten().min();
+        }
         Ok(next.map(Timestamp::from_millis))
     }
 }
 
+/// One of each in turn, until there are so many.
+fn by_turns(of_each: Vec<Vec<Due>>, limit: usize) -> Vec<Due> {
+    let mut waiting: Vec<_> = of_each.into_iter().map(Vec::into_iter).collect();
+    let mut taken = Vec::new();
+    while taken.len() < limit {
+        let before = taken.len();
+        let room = limit - before;
+        taken.extend(waiting.iter_mut().filter_map(Iterator::next).take(room));
+        if taken.len() == before {
+            break;
+        }
+    }
+    taken
+}
+
+pub(super) const NEXT_SOURCE: &str = "
+    SELECT source FROM delivery WHERE state = 0 AND destination = ?1 AND source > ?2 ORDER BY source LIMIT 1";
 pub(super) const DUE: &str = "
-    SELECT id, attempts, failures, replay, event_seq FROM delivery
-    WHERE state = 0 AND destination = ?1 AND due_at <= ?2 ORDER BY due_at, id LIMIT ?3";
+    SELECT id, attempts, failures, replay, event_seq, standing FROM delivery
+    WHERE state = 0 AND destination = ?1 AND source = ?2 AND due_at <= ?3 ORDER BY due_at, id LIMIT ?4";
 const TAKE: &str = "UPDATE delivery SET attempts = ?2, owner = ?3, due_at = ?4 WHERE id = ?1";
 /// A live lease does not wait: its due time is its end.
 pub(super) const NEXT_DUE: &str = "
     SELECT due_at FROM delivery
-    WHERE state = 0 AND destination = ?1 AND (owner IS NULL OR due_at <= ?2) ORDER BY due_at LIMIT 1";
-/// For what can never be delivered: claimed again and again, it would hold up the rest.
-const BURY: &str = "UPDATE delivery SET state = 2, owner = NULL, finished_at = ?2, last_error = ?3 WHERE id = ?1";
+    WHERE state = 0 AND destination = ?1 AND source = ?2 AND (owner IS NULL OR due_at <= ?3) ORDER BY due_at LIMIT 1";
+const BURY: &str = "UPDATE delivery SET state = 2, owner = NULL, standing = 0, finished_at = ?2, last_error = ?3 WHERE id = ?1";
 
 const PUT_OFF: &str = "UPDATE delivery SET owner = NULL, due_at = ?2, last_error = ?3 WHERE id = ?1";
 
@@ -202,26 +263,3 @@ impl RawEvent {
 const LOAD: &str = "
     SELECT e.source, e.event_id, e.provider, e.type, e.method, e.subpath, e.query, e.received_at, p.headers, p.body
     FROM event e JOIN payload p ON p.seq = e.seq WHERE e.seq = ?1";
-
-/// Hands deliveries back.
-pub(super) struct Release {
-    /// Under these leases.
-    pub(super) leases: Vec<Lease>,
-    /// Due again at this time.
-    pub(super) due: Timestamp,
-}
-
-impl Operation for Release {
-    type Output = ();
-    const PRIORITY: Priority = Priority::Onward;
-
-    fn run(&self, unit: &mut Unit<'_>) -> Result<(), Fault> {
-        for Lease { delivery, attempt } in &self.leases {
-            unit.execute(RELEASE, (delivery.0, unit.owner.id(), attempt, self.due.as_millis()))?;
-        }
-        Ok(())
-    }
-}
-
-const RELEASE: &str = "
-    UPDATE delivery SET owner = NULL, due_at = ?4 WHERE id = ?1 AND state = 0 AND owner = ?2 AND attempts = ?3";

@@ -89,7 +89,8 @@ pub(super) const BACKLOG: &str = "
 pub(super) const SELECT: &str = "
     SELECT d.id, d.event_seq, (SELECT name FROM name WHERE id = d.source), e.event_id,
            (SELECT name FROM name WHERE id = d.destination), d.state, d.attempts,
-           CASE WHEN d.state = 0 AND d.owner IS NULL THEN d.due_at END, d.created_at, d.finished_at, d.replay, d.last_error
+           CASE WHEN d.state = 0 AND d.owner IS NULL AND d.due_at < 9223372036854775807 THEN d.due_at END, d.created_at, d.finished_at, d.replay, d.last_error,
+           d.state = 0 AND d.due_at = 9223372036854775807, d.state <> 0 AND d.standing = 1
     FROM delivery d CROSS JOIN event e ON e.seq = d.event_seq";
 
 fn row(row: &Row<'_>) -> rusqlite::Result<DeliveryRow> {
@@ -106,6 +107,8 @@ fn row(row: &Row<'_>) -> rusqlite::Result<DeliveryRow> {
         finished_at: time(9)?,
         replay: row.get(10)?,
         last_error: row.get(11)?,
+        waits_in_line: row.get(12)?,
+        holds_line: row.get(13)?,
         history: Vec::new(),
     })
 }

@@ -6,6 +6,7 @@
 mod checkpoint;
 mod claim;
 mod conditions;
+mod control;
 mod deliveries;
 mod events;
 mod explain;
@@ -14,6 +15,8 @@ mod finish;
 mod identity;
 mod keys;
 mod learned;
+mod leases;
+mod lines;
 mod names;
 mod neighbours;
 mod open;

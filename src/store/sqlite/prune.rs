@@ -67,12 +67,12 @@ pub(super) fn candidates(conn: &Connection, extent: Extent, before: Timestamp, a
 
 pub(super) const OLD_EVENTS: &str = "
     SELECT e.seq FROM event e WHERE e.seq > ?1 AND e.seq <= ?2 AND e.received_at < ?3
-    AND NOT EXISTS (SELECT 1 FROM delivery d WHERE d.event_seq = e.seq AND d.state = 0)
+    AND NOT EXISTS (SELECT 1 FROM delivery d WHERE d.event_seq = e.seq AND (d.state = 0 OR d.standing = 1))
     ORDER BY e.seq LIMIT ?4";
 pub(super) const OLD_PAYLOADS: &str = "
     SELECT p.seq FROM payload p CROSS JOIN event e ON e.seq = p.seq
     WHERE p.seq > ?1 AND p.seq <= ?2 AND e.received_at < ?3
-    AND NOT EXISTS (SELECT 1 FROM delivery d WHERE d.event_seq = e.seq AND d.state = 0)
+    AND NOT EXISTS (SELECT 1 FROM delivery d WHERE d.event_seq = e.seq AND (d.state = 0 OR d.standing = 1))
     ORDER BY p.seq LIMIT ?4";
 
 /// Removes candidates.
@@ -149,7 +149,7 @@ fn erase_identity(unit: &mut Unit<'_>, seq: i64, types: &mut BTreeSet<i64>) -> R
     Ok(keys + unit.execute("DELETE FROM event WHERE seq = ?1", [seq])?)
 }
 
-const PENDING: &str = "SELECT 1 FROM delivery WHERE event_seq = ?1 AND state = 0";
+const PENDING: &str = "SELECT 1 FROM delivery WHERE event_seq = ?1 AND (state = 0 OR standing = 1)";
 const IDENTITY: &str = "
     SELECT (SELECT name FROM name WHERE id = event.source), event_id, type, iif(content_key, content_digest, NULL)
     FROM event WHERE seq = ?1";

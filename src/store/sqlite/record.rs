@@ -6,6 +6,7 @@ use rusqlite::{OptionalExtension as _, Row};
 
 use super::fault::Fault;
 use super::keys::{self, Key, content_key, key};
+use super::lines;
 use super::names::Role;
 use super::unit::{Operation, Unit};
 use crate::domain::{Due, ReplayGuard, Timestamp, VerifiedEvent, VerifiedParts};
@@ -117,7 +118,9 @@ impl Record {
         for due in &self.deliveries {
             let id = unit.take_delivery(recorded_at)?;
             let destination = unit.intern(Role::Destination, &due.destination)?;
-            unit.execute(INSERT_DELIVERY, (id, seq, source, destination, recorded_at))?;
+            let due_at = due.line.map_or(Ok(recorded_at), |line| lines::join(unit, destination, line, recorded_at))?;
+            let line = due.line.map(|line| line.0);
+            unit.execute(INSERT_DELIVERY, (id, seq, source, destination, due_at, recorded_at, line, line.is_some()))?;
         }
         Ok(())
     }
@@ -181,5 +184,5 @@ const INSERT_EVENT: &str = "
                        content_digest, verified_by, same_content_as, content_key)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)";
 const INSERT_DELIVERY: &str = "
-    INSERT INTO delivery (id, event_seq, source, destination, state, attempts, failures, due_at, created_at, replay)
-    VALUES (?1, ?2, ?3, ?4, 0, 0, 0, ?5, ?5, 0)";
+    INSERT INTO delivery (id, event_seq, source, destination, state, attempts, failures, due_at, created_at, replay, line, standing)
+    VALUES (?1, ?2, ?3, ?4, 0, 0, 0, ?5, ?6, 0, ?7, ?8)";

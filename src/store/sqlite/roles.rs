@@ -2,17 +2,19 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use secrecy::SecretString;
 
 use super::SqliteStore;
-use super::claim::{ClaimDue, Release};
+use super::claim::ClaimDue;
+use super::control;
 use super::explain::Explain;
 use super::finish::Finish;
 use super::identity::log_of;
 use super::learned::{self, Forget, Learn};
+use super::leases::{Release, Renew};
+use super::lines::Straighten;
 use super::owner::Recover;
 use super::probe::Probe;
 use super::prune::{self, Erase, Extent};
@@ -22,10 +24,10 @@ use super::reverify::{self, Readmit, RefuseAgain, TakeSealKey};
 use super::writer::Writer;
 use super::{deliveries, events};
 use crate::domain::{
-    Backlog, DeliveryId, Due, EventKey, FinishedAttempt, Lease, NewRejection, RefusedRequest, Rejection, SealKey, Timestamp, VerifiedEvent,
+    Backlog, DeliveryId, Due, EventKey, FinishedAttempt, Lease, NewRejection, OnDead, RefusedRequest, Rejection, SealKey, Timestamp, VerifiedEvent,
 };
 use crate::store::{
-    Claim, DeliveryFilter, DeliveryRow, EventFilter, EventRow, History, Inbox, Outbox, Page, Prune, Pruned, Recorded, RejectionFilter,
+    Change, Claim, ClaimRequest, Control, DeliveryFilter, DeliveryRow, EventFilter, EventRow, History, Inbox, Outbox, Page, Prune, Pruned, Recorded, RejectionFilter,
     RejectionRow, Size, StoreError, StoredBody,
 };
 
@@ -82,8 +84,12 @@ impl Inbox for SqliteStore {
 
 #[async_trait]
 impl Outbox for SqliteStore {
-    async fn claim(&self, destination: &Arc<str>, limit: usize, now: Timestamp, lease: Duration) -> Result<Claim, StoreError> {
-        self.write(ClaimDue::new(Arc::clone(destination), limit, now, lease)).await
+    async fn claim(&self, request: ClaimRequest) -> Result<Claim, StoreError> {
+        self.write(ClaimDue::new(request)).await
+    }
+
+    async fn renew(&self, leases: Vec<Lease>, until: Timestamp) -> Result<Vec<Lease>, StoreError> {
+        self.write(Renew { leases, until }).await
     }
 
     async fn finish(&self, attempt: FinishedAttempt) -> Result<bool, StoreError> {
@@ -96,6 +102,29 @@ impl Outbox for SqliteStore {
 
     async fn recover(&self, now: Timestamp) -> Result<u64, StoreError> {
         self.write(Recover { now }).await
+    }
+
+    async fn straighten(&self, destination: Arc<str>, order: Option<OnDead>, now: Timestamp) -> Result<bool, StoreError> {
+        self.write(Straighten { destination, order, now }).await
+    }
+}
+
+#[async_trait]
+impl Control for SqliteStore {
+    async fn retry(&self, id: DeliveryId, now: Timestamp) -> Result<Change, StoreError> {
+        self.write(control::Retry { id, now }).await
+    }
+
+    async fn cancel(&self, id: DeliveryId, now: Timestamp) -> Result<Change, StoreError> {
+        self.write(control::Cancel { id, now }).await
+    }
+
+    async fn pause(&self, destination: Arc<str>, paused: bool) -> Result<(), StoreError> {
+        self.write(control::Pause { destination, paused }).await
+    }
+
+    async fn paused(&self) -> Result<Vec<String>, StoreError> {
+        self.0.readers.ask(control::paused).await
     }
 }
 

@@ -4,7 +4,7 @@ use rusqlite::ffi;
 
 use super::*;
 use crate::domain::{DeliveryStatus, VerifiedEvent, VerifiedParts};
-use crate::store::contract::{at, claim, claimed, event, fresh, names, parts};
+use crate::store::contract::{at, claim, claimed, event, fresh, names, parts, wanted};
 use crate::store::{DeliveryFilter, History as _, Inbox as _, Outbox as _, Recorded};
 
 /// Fails as SQLite would with this code.
@@ -76,8 +76,7 @@ async fn a_delivery_whose_event_is_damaged_does_not_hold_up_its_destination() {
 
     let store = folder.open().await;
     let (release, held) = hold(&store);
-    let app = "app".into();
-    let claiming = begin(store.claim(&app, 9, at(1), Duration::from_secs(60)));
+    let claiming = begin(store.claim(wanted("app", 9, at(1))));
     let recording = begin(store.record(event("hub", "new", at(1)), names(&["mail"])));
     drop(release);
     held.await.unwrap();

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::domain::{Code, Verdict, VerifiedEvent, VerifiedParts};
-use crate::store::contract::{at, claim, claim_one, ended, event, fresh, key, names, parts, rejection};
+use crate::store::contract::{at, claim, claim_one, ended, event, fresh, key, names, parts, rejection, wanted};
 use crate::store::sqlite::prune::{Erase, Extent};
 use crate::store::{EventFilter, History as _, Inbox as _, Outbox as _, Recorded};
 
@@ -110,7 +110,7 @@ async fn a_claim_that_nobody_waits_for_is_not_made() {
     let (store, _) = folder.open_with(&options());
     fresh(&store, "evt", at(0), &["app"]).await;
     let (release, held) = hold(&store);
-    drop(begin(store.claim(&"app".into(), 9, at(0), Duration::from_secs(60))));
+    drop(begin(store.claim(wanted("app", 9, at(0)))));
     drop(release);
     held.await.unwrap();
     assert_eq!(claim_one(&store, "app", at(0)).await.attempt, 1);

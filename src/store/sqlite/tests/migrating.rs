@@ -2,10 +2,10 @@
 
 use super::*;
 use crate::domain::{Verdict, VerifiedEvent, VerifiedParts};
-use crate::store::contract::{all, at, attempt, event, fresh, key, names, parts};
+use crate::store::contract::{all, at, attempt, claim, event, fresh, key, names, parts};
 use crate::store::sqlite::OpenError;
 use crate::store::sqlite::keys;
-use crate::store::{EventFilter, History as _, Inbox as _, Outbox as _, Prune, Recorded, RejectionFilter};
+use crate::store::{EventFilter, History as _, Inbox as _, Prune, Recorded, RejectionFilter};
 
 /// A database as the first version left it: one event with a delivery, one rejection.
 fn of_the_first_version() -> InAFolder {
@@ -46,7 +46,7 @@ async fn a_database_of_the_first_version_is_brought_up_to_date_and_goes_on() {
     for n in 0..20 {
         fresh(&store, &n.to_string(), at(60 + n), &["app"]).await;
     }
-    assert_eq!(store.claim(&"app".into(), 99, at(99), Duration::ZERO).await.unwrap().deliveries.len(), 20);
+    assert_eq!(claim(&store, "app", 99, at(99)).await.deliveries.len(), 20);
     let old = store.rejections(RejectionFilter::default(), all()).await.unwrap().remove(0);
     assert_eq!((&*old.diagnosis, old.event_id), ("old", None));
     let refused = store.refused(old.id).await.unwrap().unwrap();

@@ -6,7 +6,7 @@ use rusqlite::ffi;
 
 use super::*;
 use crate::domain::Verdict;
-use crate::store::contract::{at, claim_one, ended, event, fresh, key, names};
+use crate::store::contract::{at, claim_one, ended, event, fresh, key, names, wanted};
 use crate::store::sqlite::OpenError;
 use crate::store::{EventFilter, History as _, Inbox as _, Outbox as _, Prune};
 
@@ -49,7 +49,7 @@ async fn a_database_of_a_newer_program_is_refused() {
     drop(open(&folder.path()).unwrap());
     folder.connect().pragma_update(None, "user_version", 999).unwrap();
     let error = refusal(&folder.path());
-    assert!(matches!(error, OpenError::Newer { found: 999, known: 4, .. }), "{error}");
+    assert!(matches!(error, OpenError::Newer { found: 999, known: 5, .. }), "{error}");
     assert!(matches!(SqliteStore::open_read_only(&folder.path()), Err(OpenError::Newer { .. })));
 }
 
@@ -109,7 +109,7 @@ async fn for_reading_only_questions_are_answered_and_nothing_is_written() {
             reading.ready().await.is_err(),
             reading.record(event("hub", "new", at(0)), names(&[])).await.is_err(),
             reading.recover(at(0)).await.is_err(),
-            reading.claim(&"app".into(), 1, at(0), Duration::ZERO).await.is_err(),
+            reading.claim(wanted("app", 1, at(0))).await.is_err(),
         ];
         assert_eq!(refused, [true; 4]);
         assert!(reading.prune(prune).await.unwrap().nothing(), "the one delivery is pending");

@@ -6,7 +6,7 @@ use super::*;
 use crate::domain::{DeliveryStatus, EventStatus, Verdict, VerifiedEvent, VerifiedParts};
 use crate::store::contract::{at, attempt, fresh, names, page, parts};
 use crate::store::sqlite::conditions::Conditions;
-use crate::store::sqlite::{claim, deliveries, events, keys, prune, record, reverify};
+use crate::store::sqlite::{claim, deliveries, events, keys, lines, prune, record, reverify};
 use crate::store::{DeliveryFilter, EventFilter, Inbox as _, Order, Page};
 
 /// Events in the database.
@@ -121,9 +121,14 @@ async fn what_is_looked_up_by_key_is_searched_and_never_scanned() {
     let (_folder, conn) = filled().await;
     let by_event = format!("{} WHERE d.event_seq = ?1", deliveries::SELECT);
     let by_id = format!("{} WHERE e.seq = ?1", events::SELECT);
-    let queries: [(&str, &str); 9] = [
+    let queries: [(&str, &str); 14] = [
         (claim::DUE, "delivery_due"),
         (claim::NEXT_DUE, "delivery_due"),
+        (claim::NEXT_SOURCE, "delivery_due"),
+        (lines::TAKEN, "delivery_line"),
+        (lines::STEP_FORWARD, "delivery_line"),
+        (lines::DISSOLVE, "delivery_line"),
+        (lines::HOLDING, "delivery_line"),
         (deliveries::BACKLOG, "delivery_due"),
         (&by_event, "delivery_event"),
         (&by_id, "INTEGER PRIMARY KEY"),

@@ -1,0 +1,182 @@
+//! What may begin at a destination now, from all that holds it back: its circuit, its rate limit, its own word that it is
+//! overloaded. One for each lane, asked before a claim and told of every end.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::brake::Brake;
+use super::circuit::{Change, Circuit, Passes};
+use super::pace::Pace;
+use crate::config;
+use crate::domain::Health;
+
+/// The settings of a gate.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// The most attempts at once; at least one.
+    pub concurrency: usize,
+    /// The most attempts in a time.
+    pub rate: Option<config::Rate>,
+    /// When to leave the destination alone.
+    pub circuit: config::Circuit,
+}
+
+/// The gate of one destination.
+pub(super) struct Gate {
+    most: usize,
+    state: Mutex<State>,
+}
+
+struct State {
+    circuit: Circuit,
+    pace: Option<Pace>,
+    brake: Brake,
+}
+
+/// What may begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Room {
+    /// So many, and at least one; as a probe of an open circuit, if it is one.
+    For {
+        /// How many.
+        count: usize,
+        /// Whether the one is a probe.
+        probe: bool,
+    },
+    /// Nothing before then.
+    From(Instant),
+    /// Nothing before something under way has ended.
+    AfterAnEnd,
+}
+
+/// What an end has brought.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct End {
+    /// What it changed about the circuit.
+    pub(super) change: Option<Change>,
+    /// Whether less was let through before than the lane has places for, so that somebody may have waited for this end.
+    pub(super) was_narrow: bool,
+}
+
+impl Gate {
+    /// An open one.
+    pub(super) fn new(limits: Limits) -> Self {
+        let now = Instant::now();
+        let state = State {
+            circuit: Circuit::new(limits.circuit),
+            pace: limits.rate.map(|rate| Pace::new(rate, now)),
+            brake: Brake::new(limits.circuit.max_probe),
+        };
+        Self { most: limits.concurrency, state: Mutex::new(state) }
+    }
+
+    /// What may begin now beside `running` others.
+    pub(super) fn room(&self, now: Instant, running: usize) -> Room {
+        let state = self.lock();
+        let probe = match state.circuit.passes(now) {
+            Passes::All => false,
+            Passes::Probe => true,
+            Passes::From(until) => return Room::From(until),
+            Passes::AfterProbe => return Room::AfterAnEnd,
+        };
+        if let Some(until) = state.brake.until(now) {
+            return Room::From(until);
+        }
+        let free = if probe { 1 } else { self.most.min(state.brake.width()).saturating_sub(running) };
+        let paced = state.pace.as_ref().map_or(usize::MAX, |pace| pace.free(now));
+        match (free, paced) {
+            (0, _) => Room::AfterAnEnd,
+            (_, 0) => Room::From(state.pace.as_ref().map_or(now, |pace| pace.next(now))),
+            (free, paced) => Room::For { count: free.min(paced), probe },
+        }
+    }
+
+    /// So many have begun.
+    pub(super) fn began(&self, now: Instant, count: usize, probe: bool) {
+        let mut state = self.lock();
+        if let Some(pace) = &mut state.pace {
+            pace.take(now, count);
+        }
+        if probe && count > 0 {
+            state.circuit.probing();
+        }
+    }
+
+    /// An attempt has ended; `asked` is the wait that the destination asked for.
+    pub(super) fn ended(&self, now: Instant, health: Health, asked: Option<Duration>, probe: bool) -> End {
+        let mut state = self.lock();
+        let was_narrow = state.brake.width() < self.most || state.circuit.passes(now) != Passes::All;
+        match health {
+            Health::Well => state.brake.eased(self.most),
+            Health::Overloaded => state.brake.overloaded(now, asked),
+            Health::Unwell | Health::Unknown => {}
+        }
+        let change = state.circuit.ended(now, health, probe);
+        if change == Some(Change::Closed) {
+            state.brake.narrow();
+        }
+        End { change, was_narrow }
+    }
+
+    /// When the next probe may begin, while the circuit is open.
+    pub(super) fn next_probe(&self, now: Instant) -> Option<Instant> {
+        self.lock().circuit.opens_at(now)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Rate;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn gate(rate: Option<Rate>) -> Gate {
+        let circuit = config::Circuit { failures: Some(2), probe: 5 * SECOND, max_probe: 60 * SECOND };
+        Gate::new(Limits { concurrency: 8, rate, circuit })
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_narrowest_of_all_bounds_counts() {
+        let (gate, now) = (gate(Some(Rate { count: 25, per: SECOND })), Instant::now());
+        assert_eq!(gate.room(now, 0), Room::For { count: 3, probe: false });
+        assert_eq!(gate.room(now, 7), Room::For { count: 1, probe: false });
+        assert_eq!(gate.room(now, 8), Room::AfterAnEnd);
+        gate.began(now, 3, false);
+        let Room::From(at) = gate.room(now, 3) else { panic!("the rate is used up") };
+        assert_eq!(at - now, Duration::from_millis(40));
+        gate.ended(now, Health::Overloaded, Some(7 * SECOND), false);
+        assert_eq!(gate.room(now, 2), Room::From(now + 7 * SECOND));
+        let later = now + 7 * SECOND;
+        assert_eq!(gate.room(later, 1), Room::AfterAnEnd, "one at a time");
+        assert_eq!(gate.room(later, 0), Room::For { count: 1, probe: false });
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_probe_goes_alone_though_others_are_still_under_way() {
+        let (gate, now) = (gate(None), Instant::now());
+        gate.ended(now, Health::Unwell, None, false);
+        let opened = End { change: Some(Change::Opened(5 * SECOND)), was_narrow: false };
+        assert_eq!(gate.ended(now, Health::Unwell, None, false), opened);
+        assert_eq!(gate.room(now, 6), Room::From(now + 5 * SECOND));
+        let later = now + 5 * SECOND;
+        assert_eq!(gate.room(later, 6), Room::For { count: 1, probe: true });
+        gate.began(later, 0, true);
+        assert_eq!(gate.room(later, 6), Room::For { count: 1, probe: true }, "nothing was due");
+        gate.began(later, 1, true);
+        assert_eq!(gate.room(later, 6), Room::AfterAnEnd);
+        assert_eq!(gate.next_probe(later), Some(later));
+        assert_eq!(gate.ended(later, Health::Well, None, true), End { change: Some(Change::Closed), was_narrow: true });
+        assert_eq!((gate.room(later, 0), gate.next_probe(later)), (Room::For { count: 1, probe: false }, None), "no rush");
+        for width in [2, 4, 8, 8] {
+            gate.ended(later, Health::Well, None, false);
+            assert_eq!(gate.room(later, 0), Room::For { count: width, probe: false });
+        }
+    }
+}
