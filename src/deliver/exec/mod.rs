@@ -22,7 +22,7 @@ use crate::net::NetError;
 use start::{Program, Running, StartError};
 
 /// How long what a command has left in the background is listened to, where it keeps the command's output open.
-const LINGER: Duration = Duration::from_millis(250);
+const LINGER: Duration = Duration::from_millis(500);
 
 /// Runs a command for each attempt.
 ///

@@ -176,9 +176,9 @@ async fn a_command_gets_no_other_variable_of_ours() {
 async fn at_the_time_out_everything_that_it_has_started_is_killed() {
     let folder = tempfile::tempdir().unwrap();
     let text = "echo begun; sleep 1000 & echo $! > child; echo $$ > self; wait";
-    let destination = ExecDestination::new(&script(&folder, text), Duration::from_millis(500));
+    let destination = ExecDestination::new(&script(&folder, text), Duration::from_secs(2));
     let attempt = destination.attempt(&delivery()).await;
-    assert_eq!(attempt, retry("timed out after 0.5 s", b"begun\n"));
+    assert_eq!(attempt, retry("timed out after 2 s", b"begun\n"));
     assert!(test_kill_process(number(&folder, "self").await).is_err(), "the command itself is reaped, too");
     let child = number(&folder, "child").await;
     until("the child is gone", || is_gone(child)).await;
@@ -216,7 +216,7 @@ async fn what_a_command_leaves_in_the_background_is_neither_waited_for_nor_kille
 async fn an_end_just_before_the_time_out_counts_though_the_output_stays_open() {
     let folder = tempfile::tempdir().unwrap();
     // The time-out falls into the time for which the output is still listened to.
-    let destination = ExecDestination::new(&script(&folder, "sleep 1000 & echo $! > child; sleep 0.9"), Duration::from_secs(1));
+    let destination = ExecDestination::new(&script(&folder, "sleep 1000 & echo $! > child"), LINGER);
     let result = destination.attempt(&delivery()).await;
     rustix::process::kill_process(number(&folder, "child").await, rustix::process::Signal::KILL).unwrap();
     assert_eq!(result, delivered(b""));
