@@ -69,7 +69,7 @@ impl ExecDestination {
         };
         let Ok(status) = timeout_at(deadline, ended).await else {
             group.kill();
-            // What is killed ends, so this needs no time-out of its own.
+            // What is killed ends. Where even the system cannot end it, the lane's patience does, by dropping this.
             group.ended().await.ok();
             return Err(Failure::TimedOut);
         };
