@@ -5,12 +5,11 @@ use std::sync::Arc;
 
 use super::StartError;
 use crate::config::{self, Config};
-use crate::deliver;
-use crate::dispatch::{self, Dispatcher, LaneParts};
-use crate::domain::{Clock, Observer, Route, Routes};
+use crate::deliver::{self, Handlers, Kit};
+use crate::dispatch::LaneParts;
+use crate::domain::{Clock, Route, Routes};
 use crate::ingest;
 use crate::net::Client;
-use crate::store::Outbox;
 use crate::verify::{Setup, Verifier};
 
 /// The sources with their verifiers.
@@ -48,18 +47,12 @@ pub(super) fn routes(config: &Config) -> Routes {
     Routes::new(config.destinations.iter().map(route).collect())
 }
 
-/// A lane for each destination.
-pub(super) fn dispatcher(
-    config: &Config,
-    outbox: Arc<dyn Outbox>,
-    clock: Arc<dyn Clock>,
-    observer: Arc<dyn Observer>,
-) -> Result<Dispatcher, StartError> {
-    let client = Client::new()?;
-    let lane = |destination: &config::Destination| match deliver::build(destination, &client, &clock) {
+/// The destinations, each as a lane.
+pub(super) fn lanes(config: &Config, clock: &Arc<dyn Clock>, handlers: &Handlers) -> Result<Vec<LaneParts>, StartError> {
+    let kit = Kit { client: Client::new()?, clock: Arc::clone(clock), handlers: handlers.clone() };
+    let lane = |destination: &config::Destination| match deliver::build(destination, &kit) {
         Ok(built) => Ok(LaneParts::new(destination, built)),
         Err(error) => Err(StartError::Destination { name: destination.name.to_string(), error }),
     };
-    let lanes = config.destinations.iter().map(lane).collect::<Result<_, _>>()?;
-    Ok(Dispatcher::new(dispatch::Parts { outbox, lanes, clock, observer, grace: dispatch::GRACE }))
+    config.destinations.iter().map(lane).collect()
 }

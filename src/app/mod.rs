@@ -16,8 +16,8 @@ use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, Database};
-use crate::deliver::BuildError;
-use crate::dispatch::Dispatcher;
+use crate::deliver::{BuildError, Handlers};
+use crate::dispatch::{self, Dispatcher};
 use crate::domain::{Clock, Observer, Silent, SystemClock};
 use crate::history::History;
 use crate::http::{self, Access, AdminParts, ListenError, Listener, PublicParts};
@@ -84,6 +84,15 @@ pub enum RunError {
     SlowStop,
 }
 
+/// What a program that embeds this one adds to it.
+#[derive(Default)]
+pub struct Extras {
+    /// Is told what happens, beside the log and the metrics.
+    pub watcher: Option<Arc<dyn Observer>>,
+    /// The functions that destinations can name as their `handler`.
+    pub handlers: Handlers,
+}
+
 /// The program, put together and holding its addresses, ready to be run.
 pub struct App {
     public: Listener,
@@ -101,21 +110,28 @@ impl App {
     /// # Errors
     /// [`StartError`].
     pub async fn start(config: &Config) -> Result<Self, StartError> {
-        Self::start_with(config, None).await
+        Self::start_with(config, Extras::default()).await
     }
 
-    /// As [`App::start`], with somebody else to be told what happens.
+    /// As [`App::start`], with what an embedding program adds.
     ///
     /// # Errors
     /// [`StartError`].
-    pub async fn start_with(config: &Config, watcher: Option<Arc<dyn Observer>>) -> Result<Self, StartError> {
+    pub async fn start_with(config: &Config, extras: Extras) -> Result<Self, StartError> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let telemetry = Arc::new(Telemetry::default());
-        let observer: Arc<dyn Observer> = Arc::new(Tee::new(Arc::clone(&telemetry) as Arc<dyn Observer>, watcher));
+        let observer: Arc<dyn Observer> = Arc::new(Tee::new(Arc::clone(&telemetry) as Arc<dyn Observer>, extras.watcher));
         let sources = build::sources(config)?;
+        let lanes = build::lanes(config, &clock, &extras.handlers)?;
         let store = Arc::new(open(config, Arc::clone(&observer))?);
         let history = History::new(Arc::clone(&store) as _);
-        let dispatcher = build::dispatcher(config, Arc::clone(&store) as _, Arc::clone(&clock), Arc::clone(&observer))?;
+        let dispatcher = Dispatcher::new(dispatch::Parts {
+            outbox: Arc::clone(&store) as _,
+            lanes,
+            clock: Arc::clone(&clock),
+            observer: Arc::clone(&observer),
+            grace: dispatch::GRACE,
+        });
         let parts = crate::ingest::Parts {
             inbox: Arc::clone(&store) as _,
             routes: build::routes(config),
@@ -234,12 +250,15 @@ pub async fn forget_secret(database: &Path, source: &str) -> anyhow::Result<bool
     Ok(forgotten?)
 }
 
-/// Checks what `start` would check without opening anything: the form of every secret, certificate and key.
+/// Checks what `start` would check without opening anything: the form of every secret, certificate and key, and that every
+/// destination can be made.
 ///
 /// # Errors
-/// [`StartError::Key`], or what is wrong with the certificate.
-pub fn check(config: &Config) -> Result<(), StartError> {
+/// [`StartError::Key`], [`StartError::Destination`], or what is wrong with the certificate.
+pub fn check(config: &Config, extras: &Extras) -> Result<(), StartError> {
     build::sources(config)?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    build::lanes(config, &clock, &extras.handlers)?;
     Ok(config.tls.as_ref().map_or(Ok(()), http::check_tls)?)
 }
 

@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::output;
 use super::settings::Settings;
-use crate::app;
+use crate::app::{self, Extras};
 use crate::config::{Config, Database};
 use crate::domain::print_duration;
 
@@ -19,7 +19,7 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let config = arguments.settings.load()?;
-    app::check(&config)?;
+    app::check(&config, &Extras::default())?;
     settings(&config)?;
     sources(&config)?;
     destinations(&config)?;

@@ -16,8 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::output;
 use super::signals::stop_on_signals;
-use crate::app::App;
-use crate::app::{self, LogFormat};
+use crate::app::{self, App, Extras, LogFormat};
 use crate::config::{Config, Overrides, SourceFlag};
 use crate::fixture::{self, Fixture};
 use crate::provider::Table;
@@ -77,7 +76,7 @@ async fn dev(arguments: &Arguments, folder: &Path) -> anyhow::Result<ExitCode> {
     let forward = arguments.forward.clone().unwrap_or_else(|| sink.url());
     let config = configuration(arguments, folder, forward, &fixtures)?;
     let watch = Arc::new(Watch::new(arguments.play.is_none()));
-    let app = App::start_with(&config, Some(Arc::clone(&watch) as _)).await?;
+    let app = App::start_with(&config, Extras { watcher: Some(Arc::clone(&watch) as _), ..Extras::default() }).await?;
     let (public, history) = (app.public_address(), app.history().clone());
     if arguments.play.is_none() {
         announce(&app, &config)?;

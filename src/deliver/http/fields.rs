@@ -1,9 +1,8 @@
 //! The header fields of a forwarded request: the sender's own, without what concerns only its connection to us, and
 //! Onceward's.
 
+use crate::deliver::{facts, trace};
 use crate::domain::{ClaimedDelivery, HeaderBuilder, Headers};
-
-use super::trace;
 
 /// Room for the fields that are added.
 const ADDED: usize = 512;
@@ -24,20 +23,11 @@ pub(super) fn forwarded(delivery: &ClaimedDelivery, random: [u8; 24]) -> Headers
     if trace.is_none() {
         fields.push("traceparent", trace::fresh(random).as_bytes());
     }
-    let event_id = encode(&event.key.event_id);
-    let source = encode(&event.key.source);
     if sent.get("idempotency-key").is_none() {
-        fields.push("idempotency-key", format!("{source}:{event_id}").as_bytes());
+        fields.push("idempotency-key", facts::idempotency_key(&event.key).as_bytes());
     }
-    fields.push("onceward-source", source.as_bytes());
-    fields.push("onceward-event-id", event_id.as_bytes());
-    if !event.event_type.is_empty() {
-        fields.push("onceward-event-type", encode(&event.event_type).as_bytes());
-    }
-    fields.push("onceward-attempt", delivery.lease.attempt.to_string().as_bytes());
-    fields.push("onceward-delivery", delivery.lease.delivery.to_string().as_bytes());
-    if delivery.replay {
-        fields.push("onceward-replay", b"true");
+    for (name, value) in facts::known(delivery) {
+        fields.push(name, value.as_bytes());
     }
     fields.build()
 }
@@ -56,26 +46,11 @@ fn named_by_connection(sent: &Headers) -> impl Iterator<Item = &[u8]> {
     sent.all("connection").flat_map(|value| value.split(|&byte| byte == b',')).map(<[u8]>::trim_ascii)
 }
 
-/// A text as a header value. IDs may hold any character and header values may not, so every byte that is not visible
-/// ASCII, and `%` itself, is percent-encoded: decoding gives the text back, whatever it was, and what needs no encoding
-/// stays as it is.
-fn encode(text: &str) -> String {
-    let mut encoded = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        match byte {
-            b'!'..=b'~' if byte != b'%' => encoded.push(char::from(byte)),
-            _ => encoded.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    encoded
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
 
     use bytes::Bytes;
-    use proptest::prelude::*;
 
     use super::*;
     use crate::domain::{DeliveryId, EventKey, Lease, StoredEvent, Timestamp};
@@ -188,26 +163,6 @@ mod tests {
             assert_eq!(fields.text("onceward-event-id"), Some(expected));
             assert_eq!(fields.text("onceward-event-type"), Some(expected));
             assert_eq!(fields.text("idempotency-key"), Some(format!("github:{expected}").as_str()));
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn every_id_is_a_legal_value_and_decodes_to_itself(id in any::<String>()) {
-            let encoded = encode(&id);
-            prop_assert!(encoded.bytes().all(|byte| byte.is_ascii_graphic()));
-            let mut decoded = Vec::new();
-            let mut rest = encoded.as_bytes();
-            while let Some((&byte, after)) = rest.split_first() {
-                rest = after;
-                if byte == b'%' {
-                    decoded.push(u8::from_str_radix(std::str::from_utf8(&rest[..2]).unwrap(), 16).unwrap());
-                    rest = &rest[2..];
-                } else {
-                    decoded.push(byte);
-                }
-            }
-            prop_assert_eq!(decoded, id.into_bytes());
         }
     }
 }

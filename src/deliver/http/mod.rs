@@ -3,7 +3,6 @@
 mod answer;
 mod fields;
 mod target;
-mod trace;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,13 +10,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use reqwest::Url;
 
-use super::Destination;
+use super::{Destination, RESPONSE_CAP};
 use crate::config::UrlTarget;
 use crate::domain::{AttemptResult, ClaimedDelivery, Clock, Health, Outcome};
 use crate::net::{Client, NetError, Request, Response};
-
-/// How much of an answer is kept in the history.
-const RESPONSE_CAP: usize = 4 * 1024;
 
 /// Forwards events to a URL.
 pub struct HttpDestination {

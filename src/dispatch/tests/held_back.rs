@@ -103,7 +103,8 @@ async fn a_probe_that_is_broken_off_does_not_keep_the_circuit_shut() {
             }
         }
     });
-    let parts = LaneParts { limits: Limits { circuit: circuit(1), ..limits(4) }, timeout: Duration::from_secs(9_999), ..lane("a", &destination) };
+    let parts =
+        LaneParts { limits: Limits { circuit: circuit(1), ..limits(4) }, timeout: Duration::from_secs(9_999), ..lane("a", &destination) };
     bench.run(vec![LaneParts { retry: Retry::Schedule(vec![SECOND; 9]), ..parts }]);
     destination.begun(2).await;
     let other = bench.outbox.add("a", bench.now());
@@ -121,7 +122,8 @@ async fn a_destination_that_says_it_is_overloaded_is_left_alone_and_then_approac
     let noted = begun.clone();
     let destination = FakeDestination::overloaded(move |delivery| {
         noted.note();
-        let outcome = if delivery.lease.attempt == 1 && delivery.lease.delivery.0 < 4 { fails(Some(30 * SECOND)) } else { Outcome::Delivered };
+        let outcome =
+            if delivery.lease.attempt == 1 && delivery.lease.delivery.0 < 4 { fails(Some(30 * SECOND)) } else { Outcome::Delivered };
         async move {
             tokio::time::sleep(Duration::from_millis(100)).await;
             outcome

@@ -11,9 +11,9 @@ use rusqlite::{OptionalExtension as _, Row};
 
 use super::fault::Fault;
 use super::names::Role;
-use super::{control, lines};
 use super::queue::Priority;
 use super::unit::{Operation, Unit};
+use super::{control, lines};
 use crate::domain::{ClaimedDelivery, DeliveryId, EventKey, Headers, Lease, StoredEvent, Timestamp};
 use crate::store::{Claim, ClaimRequest};
 
@@ -170,8 +170,7 @@ impl ClaimDue {
         let mut statement = unit.conn.prepare_cached(NEXT_DUE)?;
         let mut next = None;
         for source in sources {
-            let due: Option<i64> =
-                statement.query_row((destination, source, self.request.now.as_millis()), |row| row.get(0)).optional()?;
+            let due: Option<i64> = statement.query_row((destination, source, self.request.now.as_millis()), |row| row.get(0)).optional()?;
             next = [next, due.filter(|due| *due < lines::NEVER)].into_iter().flatten().min();
         }
         Ok(next.map(Timestamp::from_millis))

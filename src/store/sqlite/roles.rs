@@ -24,11 +24,12 @@ use super::reverify::{self, Readmit, RefuseAgain, TakeSealKey};
 use super::writer::Writer;
 use super::{deliveries, events};
 use crate::domain::{
-    Backlog, DeliveryId, Due, EventKey, FinishedAttempt, Lease, NewRejection, OnDead, RefusedRequest, Rejection, SealKey, Timestamp, VerifiedEvent,
+    Backlog, DeliveryId, Due, EventKey, FinishedAttempt, Lease, NewRejection, OnDead, RefusedRequest, Rejection, SealKey, Timestamp,
+    VerifiedEvent,
 };
 use crate::store::{
-    Change, Claim, ClaimRequest, Control, DeliveryFilter, DeliveryRow, EventFilter, EventRow, History, Inbox, Outbox, Page, Prune, Pruned, Recorded, RejectionFilter,
-    RejectionRow, Size, StoreError, StoredBody,
+    Change, Claim, ClaimRequest, Control, DeliveryFilter, DeliveryRow, EventFilter, EventRow, History, Inbox, Outbox, Page, Prune, Pruned,
+    Recorded, RejectionFilter, RejectionRow, Size, StoreError, StoredBody,
 };
 
 #[async_trait]

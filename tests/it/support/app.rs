@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use onceward::app::App;
+use onceward::app::{App, Extras};
 use onceward::config::Config;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -65,12 +65,17 @@ impl TestApp {
 
     /// Starts in a folder that another program may have left.
     pub(crate) async fn start_in(folder: TempDir, configuration: &str) -> Self {
+        Self::start_with(folder, configuration, Extras::default()).await
+    }
+
+    /// Starts as a part of a program that adds something.
+    pub(crate) async fn start_with(folder: TempDir, configuration: &str, extras: Extras) -> Self {
         let database = folder.path().join("test.db");
         let top = format!("listen = \"127.0.0.1:0\"\ndatabase = \"sqlite:{}\"\n", database.display());
         let admin = if configuration.contains("[admin]") { "" } else { "\n[admin]\nlisten = \"127.0.0.1:0\"\n" };
         let text = format!("{top}{configuration}{admin}");
         let config = Config::parse("test.toml", &text, &|_| None).unwrap_or_else(|error| panic!("{error}\n{text}"));
-        let app = App::start(&config).await.unwrap_or_else(|error| panic!("{error}"));
+        let app = App::start_with(&config, extras).await.unwrap_or_else(|error| panic!("{error}"));
         let (public, admin) = (format!("http://{}", app.public_address()), format!("http://{}", app.admin_address()));
         let shutdown = CancellationToken::new();
         let stop = shutdown.clone();
