@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
@@ -15,7 +16,8 @@ use tokio_util::sync::CancellationToken;
 use super::attempt::Worker;
 use super::backoff::Backoff;
 use super::gate::Room;
-use super::place::{Place, Post};
+use super::place::Place;
+use super::post::{Handed, Post};
 use crate::domain::{ClaimedDelivery, Happening, Lease, OnDead, Timestamp};
 use crate::store::{Claim, ClaimRequest, StoreError};
 
@@ -42,9 +44,8 @@ const RELEASE_TIMEOUT: Duration = Duration::from_secs(1);
 pub(super) struct Lane {
     worker: Arc<Worker>,
     post: Arc<Post>,
-    /// One place for each attempt in flight.
-    places: Arc<Semaphore>,
-    concurrency: usize,
+    /// What is handed over without being claimed.
+    handed: UnboundedReceiver<Handed>,
     /// Each gives the time at which something is due again, if it is.
     tasks: JoinSet<Option<Timestamp>>,
     held: HashMap<Id, Held>,
@@ -76,13 +77,16 @@ impl Held {
 }
 
 impl Lane {
-    /// A lane with `concurrency` places, whose lines are in this order.
-    pub(super) fn new(worker: Worker, post: Arc<Post>, concurrency: usize, order: Option<OnDead>) -> Self {
+    /// The lane behind a post, whose lines are in this order.
+    ///
+    /// # Panics
+    /// When the post has a lane already.
+    pub(super) fn new(worker: Worker, post: Arc<Post>, order: Option<OnDead>) -> Self {
+        let handed = post.take_receiver().expect("a post has one lane");
         Self {
             worker: Arc::new(worker),
             post,
-            places: Arc::new(Semaphore::new(concurrency)),
-            concurrency,
+            handed,
             tasks: JoinSet::new(),
             held: HashMap::new(),
             next_look: Instant::now(),
@@ -110,8 +114,9 @@ impl Lane {
                 biased;
                 () = shutdown.cancelled() => return false,
                 Some(end) = self.tasks.join_next_with_id() => self.forget(&end),
+                Some((delivery, permit)) = self.handed.recv() => self.begin_one(delivery, permit, false),
                 () = sleep_until(self.next_renewal), if !self.held.is_empty() => self.renew().await,
-                () = post.wake.notified(), if self.backoff.is_none() => return true,
+                () = post.called(), if self.backoff.is_none() => return true,
                 () = sleep_until(self.next_look) => return true,
             }
         }
@@ -120,37 +125,46 @@ impl Lane {
     /// Waits for a free place; false at shutdown.
     async fn has_place(&mut self, shutdown: &CancellationToken) -> bool {
         while self.free() == 0 {
-            let may_begin = self.tasks.len() < self.concurrency + UNCOMMITTED;
+            let may_begin = self.tasks.len() < self.most_tasks();
             tokio::select! {
                 biased;
                 () = shutdown.cancelled() => return false,
                 Some(end) = self.tasks.join_next_with_id() => self.forget(&end),
+                Some((delivery, permit)) = self.handed.recv() => self.begin_one(delivery, permit, false),
                 () = sleep_until(self.next_renewal), if !self.held.is_empty() => self.renew().await,
                 // Only waits for a permit and gives it back: `begin` takes it, and nobody else could.
-                _ = Arc::clone(&self.places).acquire_owned(), if may_begin => {}
+                _ = Arc::clone(&self.post.places).acquire_owned(), if may_begin => {}
             }
         }
         true
     }
 
     fn free(&self) -> usize {
-        self.places.available_permits().min(self.concurrency + UNCOMMITTED - self.tasks.len())
+        self.post.places.available_permits().min(self.most_tasks().saturating_sub(self.tasks.len()))
+    }
+
+    fn most_tasks(&self) -> usize {
+        self.post.concurrency + UNCOMMITTED
     }
 
     /// Claims what is due for the free places, as far as the gate lets it through, and begins.
     async fn look(&mut self) {
         let now = Instant::now();
-        let running = self.concurrency - self.places.available_permits();
-        let (limit, probe) = match self.post.gate.room(now, running) {
+        let (limit, probe) = match self.post.gate.room(now, self.post.running()) {
             Room::For { count, probe } => (count.min(self.free()), probe),
             Room::From(at) => return self.next_look = at.min(now + POLL),
             // That end is a reason of its own.
             Room::AfterAnEnd => return self.next_look = now + POLL,
         };
+        // Taken before the claim: what is handed over meanwhile takes places, too.
+        let Some(places) = u32::try_from(limit).ok().and_then(|limit| Arc::clone(&self.post.places).try_acquire_many_owned(limit).ok())
+        else {
+            return self.next_look = now;
+        };
         match self.claim(limit).await {
             Ok(claim) => {
                 self.backoff = None;
-                self.begin(claim, limit, probe);
+                self.begin(claim, places, probe);
             }
             Err(error) => self.troubled(&error),
         }
@@ -167,19 +181,19 @@ impl Lane {
         self.worker.outbox.claim(ClaimRequest { destination, limit, now, lease: LEASE, after }).await
     }
 
-    fn begin(&mut self, claim: Claim, limit: usize, probe: bool) {
-        let now = Instant::now();
+    fn begin(&mut self, claim: Claim, mut places: OwnedSemaphorePermit, probe: bool) {
+        let (now, limit) = (Instant::now(), places.num_permits());
         let wait = if self.to_straighten.is_some() { SHORTEST_WAIT } else { self.until_next(&claim, limit) };
         self.next_look = now + wait;
-        if self.held.is_empty() {
-            self.next_renewal = now + RENEW_EVERY;
-        }
+        self.post.caught_up(!claim.paused && claim.deliveries.len() < limit && self.to_straighten.is_none() && !probe);
         self.post.gate.began(now, claim.deliveries.len(), probe);
         if let Some(last) = claim.deliveries.last() {
             self.turn = Some(Arc::clone(&last.event.key.source));
         }
         for delivery in claim.deliveries {
-            self.begin_one(delivery, probe);
+            // A store that hands out more than was asked for is wrong; the excess is left to its lease.
+            let Some(place) = places.split(1) else { return };
+            self.begin_one(delivery, place, probe);
         }
     }
 
@@ -189,9 +203,10 @@ impl Lane {
         if claim.deliveries.len() < limit { wait.max(SHORTEST_WAIT) } else { wait }
     }
 
-    fn begin_one(&mut self, delivery: ClaimedDelivery, probe: bool) {
-        // A store that hands out more than was asked for is wrong; the excess is left to its lease.
-        let Ok(permit) = Arc::clone(&self.places).try_acquire_owned() else { return };
+    fn begin_one(&mut self, delivery: ClaimedDelivery, permit: OwnedSemaphorePermit, probe: bool) {
+        if self.held.is_empty() {
+            self.next_renewal = Instant::now() + RENEW_EVERY;
+        }
         let lease = delivery.lease;
         let place = Place::new(Arc::clone(&self.post), permit, probe);
         let over = place.over();
@@ -235,6 +250,13 @@ impl Lane {
     }
 
     async fn stop(mut self, grace: Duration) {
+        self.post.caught_up(false);
+        self.handed.close();
+        let mut unbegun = Vec::new();
+        while let Some((delivery, _)) = self.handed.recv().await {
+            unbegun.push(delivery.lease);
+        }
+        self.release(unbegun).await;
         let ended = async {
             while let Some(end) = self.tasks.join_next_with_id().await {
                 self.forget(&end);
@@ -254,7 +276,11 @@ impl Lane {
                 self.forget(&end);
             }
         }
-        let leases: Vec<Lease> = self.held.into_values().map(|held| held.lease).collect();
+        let leases: Vec<Lease> = std::mem::take(&mut self.held).into_values().map(|held| held.lease).collect();
+        self.release(leases).await;
+    }
+
+    async fn release(&self, leases: Vec<Lease>) {
         if leases.is_empty() {
             return;
         }

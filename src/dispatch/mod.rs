@@ -9,13 +9,13 @@ mod gate;
 mod lane;
 mod pace;
 mod place;
+mod post;
 mod retry;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Notify;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -25,13 +25,12 @@ pub use retry::verdict;
 
 use crate::config::{self, Retry};
 use crate::deliver::Destination;
-use crate::domain::{Clock, Happening, Observer, OnDead, Wake};
+use crate::domain::{Clock, Happening, Observer, OnDead, Reservation, Wake};
 use crate::store::Outbox;
 
 use attempt::Worker;
-use gate::Gate;
 use lane::Lane;
-use place::Post;
+use post::Post;
 
 /// How often leases of processes that have died are looked for.
 const RECOVER_EVERY: Duration = Duration::from_secs(10);
@@ -96,20 +95,23 @@ pub struct Dispatcher {
     clock: Arc<dyn Clock>,
     observer: Arc<dyn Observer>,
     lanes: Vec<Lane>,
-    waker: Arc<Waker>,
+    posts: Arc<Posts>,
     grace: Duration,
 }
 
-/// Wakes lanes by the names of their destinations.
-struct Waker(HashMap<Arc<str>, Arc<Notify>>);
+/// The posts of all lanes by the names of their destinations.
+struct Posts(HashMap<Arc<str>, Arc<Post>>);
 
-impl Wake for Waker {
+impl Wake for Posts {
     /// A name without a lane is passed over: its deliveries wait for a configuration that has it.
     fn wake(&self, destination: &Arc<str>) {
-        if let Some(lane) = self.0.get(destination) {
-            // Leaves a permit when the lane is not waiting, so that no wake-up is lost.
-            lane.notify_one();
+        if let Some(post) = self.0.get(destination) {
+            post.due();
         }
+    }
+
+    fn reserve(&self, destination: &Arc<str>) -> Option<Reservation> {
+        self.0.get(destination)?.reserve()
     }
 }
 
@@ -117,7 +119,7 @@ impl Dispatcher {
     /// A dispatcher that does nothing until [`Dispatcher::run`].
     pub fn new(parts: Parts) -> Self {
         let Parts { outbox, lanes, clock, observer, grace } = parts;
-        let wakes: HashMap<_, _> = lanes.iter().map(|lane| (Arc::clone(&lane.name), Arc::new(Notify::new()))).collect();
+        let mut posts = HashMap::new();
         let lane = |parts: LaneParts| {
             let worker = Worker {
                 outbox: Arc::clone(&outbox),
@@ -129,17 +131,17 @@ impl Dispatcher {
                 patience: parts.timeout + PATIENCE_MARGIN,
             };
             let limits = Limits { concurrency: parts.limits.concurrency.max(1), ..parts.limits };
-            let wake = Arc::clone(&wakes[&parts.name]);
-            let post = Post { name: parts.name, gate: Gate::new(limits), observer: Arc::clone(&observer), wake };
-            Lane::new(worker, Arc::new(post), limits.concurrency, parts.order)
+            let post = Arc::new(Post::new(Arc::clone(&parts.name), limits, Arc::clone(&observer)));
+            posts.insert(parts.name, Arc::clone(&post));
+            Lane::new(worker, post, parts.order)
         };
         let lanes = lanes.into_iter().map(lane).collect();
-        Self { outbox, clock, observer, lanes, waker: Arc::new(Waker(wakes)), grace }
+        Self { outbox, clock, observer, lanes, posts: Arc::new(Posts(posts)), grace }
     }
 
     /// Wakes the lanes of the destinations it is told. Works before [`Dispatcher::run`] too, and does nothing after it.
     pub fn waker(&self) -> Arc<dyn Wake> {
-        Arc::clone(&self.waker) as Arc<dyn Wake>
+        Arc::clone(&self.posts) as Arc<dyn Wake>
     }
 
     /// Delivers until `shutdown`. Then claims nothing more, lets attempts in flight go on for the grace period, hands back
@@ -172,7 +174,7 @@ impl Dispatcher {
     async fn recover(&self) {
         match self.outbox.recover(self.clock.now()).await {
             Ok(0) => {}
-            Ok(_) => self.waker.0.values().for_each(|lane| lane.notify_one()),
+            Ok(_) => self.posts.0.values().for_each(|post| post.due()),
             Err(error) => self.observer.happened(&Happening::StoreFailed { cause: &error.to_string() }),
         }
     }

@@ -4,21 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use tokio::sync::{Notify, OwnedSemaphorePermit};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
 use super::circuit::Change;
-use super::gate::Gate;
-use crate::domain::{Happening, Health, Observer};
-
-/// What a place needs of its lane.
-pub(super) struct Post {
-    pub(super) name: Arc<str>,
-    pub(super) gate: Gate,
-    pub(super) observer: Arc<dyn Observer>,
-    /// Wakes the lane.
-    pub(super) wake: Arc<Notify>,
-}
+use super::post::Post;
+use crate::domain::{Happening, Health};
 
 /// A place. Given back when it is dropped, also by an attempt that is broken off: a probe without an end would keep the
 /// circuit shut for ever.
@@ -66,7 +57,7 @@ impl Drop for Place {
         // First the place, then the call: whoever is woken must find it free.
         drop(self.permit.take());
         if self.awaited {
-            self.post.wake.notify_one();
+            self.post.call();
         }
     }
 }

@@ -191,12 +191,14 @@ pub struct Due {
     pub destination: Arc<str>,
     /// The order in which it stands there; `None` for any.
     pub line: Option<Line>,
+    /// For how long it is to be leased at once, because a place for its attempt is reserved; `None` to have it claimed.
+    pub lease: Option<Duration>,
 }
 
 impl Due {
     /// To this destination, in any order.
     pub fn to(destination: Arc<str>) -> Self {
-        Self { destination, line: None }
+        Self { destination, line: None, lease: None }
     }
 }
 

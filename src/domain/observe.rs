@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::code::Code;
-use super::delivery::{DeliveryId, Outcome, Verdict};
+use super::delivery::{ClaimedDelivery, DeliveryId, Outcome, Verdict};
 use super::event::EventKey;
 
 /// How an attempt ended, for an [`Observer`].
@@ -150,10 +150,39 @@ impl Observer for Silent {
     fn happened(&self, _: &Happening<'_>) {}
 }
 
-/// Wakes whoever delivers, after a commit made something due.
+/// Whoever delivers, as those see it who record.
 pub trait Wake: Send + Sync {
-    /// Something is due at this destination.
+    /// A commit has made something due at this destination.
     fn wake(&self, destination: &Arc<str>);
+
+    /// A place for an attempt that begins as soon as its delivery is committed, so that nobody has to claim it; `None` where
+    /// it has to wait for its turn.
+    fn reserve(&self, _: &Arc<str>) -> Option<Reservation> {
+        None
+    }
+}
+
+/// A place at a destination, kept free until it is used or dropped.
+pub struct Reservation {
+    lease: Duration,
+    begin: Box<dyn FnOnce(ClaimedDelivery) + Send>,
+}
+
+impl Reservation {
+    /// A place for an attempt under a lease of this length, and what has it begin.
+    pub fn new(lease: Duration, begin: impl FnOnce(ClaimedDelivery) + Send + 'static) -> Self {
+        Self { lease, begin: Box::new(begin) }
+    }
+
+    /// How long the lease is to last.
+    pub fn lease(&self) -> Duration {
+        self.lease
+    }
+
+    /// Has the attempt begin, whose delivery is committed under its lease.
+    pub fn begin(self, delivery: ClaimedDelivery) {
+        (self.begin)(delivery);
+    }
 }
 
 impl Wake for Silent {

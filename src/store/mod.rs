@@ -73,7 +73,16 @@ pub trait Inbox: Send + Sync {
     /// [`StoreError::QueueFull`] at once when the queue's bound is reached; [`StoreError::Unavailable`] when the
     /// transaction failed. After an error nothing of the call is in the store, or the event is there whole and a
     /// repeated call finds a duplicate.
-    async fn record(&self, event: VerifiedEvent, deliveries: Vec<Due>) -> Result<Recorded, StoreError>;
+    async fn record(&self, event: VerifiedEvent, deliveries: Vec<Due>) -> Result<Recorded, StoreError> {
+        self.record_leased(event, deliveries).await.map(|(recorded, _)| recorded)
+    }
+
+    /// As [`Inbox::record`]; deliveries that are to be leased at once are, unless others stand before them or their
+    /// destination is held. The leases are in the order of the deliveries, and there are none unless the event is fresh.
+    ///
+    /// # Errors
+    /// As [`Inbox::record`].
+    async fn record_leased(&self, event: VerifiedEvent, deliveries: Vec<Due>) -> Result<(Recorded, Vec<Option<Lease>>), StoreError>;
 
     /// Adds to the rejection log, and returns the number there; the oldest of the same source beyond its bounds go.
     ///

@@ -6,10 +6,10 @@ use rusqlite::{OptionalExtension as _, Row};
 
 use super::fault::Fault;
 use super::keys::{self, Key, content_key, key};
-use super::lines;
 use super::names::Role;
 use super::unit::{Operation, Unit};
-use crate::domain::{Due, ReplayGuard, Timestamp, VerifiedEvent, VerifiedParts};
+use super::{control, lines};
+use crate::domain::{DeliveryId, Due, Lease, ReplayGuard, Timestamp, VerifiedEvent, VerifiedParts};
 use crate::store::Recorded;
 
 /// Records an event with its deliveries, or counts a duplicate.
@@ -72,7 +72,7 @@ impl Record {
     }
 
     /// Its identity is new, and so written; its content came before.
-    fn repeat(&self, unit: &mut Unit<'_>, seq: i64, content: Key, guard: ReplayGuard) -> Result<Recorded, Fault> {
+    fn repeat(&self, unit: &mut Unit<'_>, seq: i64, content: Key, guard: ReplayGuard) -> Result<(Recorded, Vec<Option<Lease>>), Fault> {
         let stored = self.stored(unit, content)?;
         if stored.content_digest != self.parts.content_digest {
             return Err(Fault::Own("another content has the same key".to_owned()));
@@ -80,14 +80,14 @@ impl Record {
         let earlier = stored.event_id;
         match guard {
             ReplayGuard::Mark => {
-                self.insert(unit, Content::SameAs(&earlier))?;
-                Ok(Recorded::SameContent { earlier })
+                let leases = self.insert(unit, Content::SameAs(&earlier))?;
+                Ok((Recorded::SameContent { earlier }, leases))
             }
             ReplayGuard::Drop => {
                 // The identity stays free: whoever repeats content with an ID made up must not use up the ID of another event.
                 keys::erase(unit, self.key, seq)?;
                 unit.count_duplicate(stored.seq, self.parts.received_at.as_millis(), false);
-                Ok(Recorded::Dropped { earlier })
+                Ok((Recorded::Dropped { earlier }, Vec::new()))
             }
         }
     }
@@ -104,7 +104,8 @@ impl Record {
         }
     }
 
-    fn insert(&self, unit: &mut Unit<'_>, content: Content<'_>) -> Result<(), Fault> {
+    /// Returns the leases of its deliveries.
+    fn insert(&self, unit: &mut Unit<'_>, content: Content<'_>) -> Result<Vec<Option<Lease>>, Fault> {
         let VerifiedParts { key, received_at, headers, body, .. } = &self.parts;
         let recorded_at = self.recorded_at.as_millis();
         let seq = unit.take_event(received_at.as_millis(), recorded_at)?;
@@ -115,14 +116,26 @@ impl Record {
             let ids = serde_json::Value::from(&self.parts.item_ids[..]).to_string();
             unit.execute("INSERT INTO item (seq, ids) VALUES (?1, ?2)", (seq, ids))?;
         }
-        for due in &self.deliveries {
-            let id = unit.take_delivery(recorded_at)?;
-            let destination = unit.intern(Role::Destination, &due.destination)?;
-            let due_at = due.line.map_or(Ok(recorded_at), |line| lines::join(unit, destination, line, recorded_at))?;
-            let line = due.line.map(|line| line.0);
-            unit.execute(INSERT_DELIVERY, (id, seq, source, destination, due_at, recorded_at, line, line.is_some()))?;
+        self.deliveries.iter().map(|due| self.insert_delivery(unit, seq, source, due)).collect()
+    }
+
+    /// Returns the lease, if the delivery is leased at once.
+    fn insert_delivery(&self, unit: &mut Unit<'_>, event: i64, source: i64, due: &Due) -> Result<Option<Lease>, Fault> {
+        let created_at = self.recorded_at.as_millis();
+        let id = unit.take_delivery(created_at)?;
+        let destination = unit.intern(Role::Destination, &due.destination)?;
+        let due_at = due.line.map_or(Ok(created_at), |line| lines::join(unit, destination, line, created_at))?;
+        let line = due.line.map(|line| line.0);
+        if let Some(length) = due.lease
+            && due_at == created_at
+            && !control::is_paused(unit, destination)?
+        {
+            let (owner, until) = (unit.owner.id(), self.recorded_at.plus(length).as_millis());
+            unit.execute(INSERT_LEASED, (id, event, source, destination, until, created_at, line, line.is_some(), owner))?;
+            return Ok(Some(Lease { delivery: DeliveryId(id), attempt: 1, ordered: line.is_some() }));
         }
-        Ok(())
+        unit.execute(INSERT_DELIVERY, (id, event, source, destination, due_at, created_at, line, line.is_some()))?;
+        Ok(None)
     }
 
     fn insert_event(&self, unit: &mut Unit<'_>, seq: i64, source: i64, content: Content<'_>) -> Result<(), Fault> {
@@ -156,24 +169,24 @@ impl Record {
 }
 
 impl Operation for Record {
-    type Output = Recorded;
+    /// With the leases of its deliveries.
+    type Output = (Recorded, Vec<Option<Lease>>);
 
     fn bytes(&self) -> usize {
         self.parts.body.len() + self.parts.headers.encoded().len()
     }
 
-    fn run(&self, unit: &mut Unit<'_>) -> Result<Recorded, Fault> {
+    fn run(&self, unit: &mut Unit<'_>) -> Result<Self::Output, Fault> {
         let seq = unit.next_event()?;
         if !keys::insert(unit, self.key, seq)? {
-            return self.count_duplicate(unit);
+            return Ok((self.count_duplicate(unit)?, Vec::new()));
         }
         let content = match self.content {
             None => Content::Unguarded,
             Some((key, guard)) if !keys::insert(unit, key, seq)? => return self.repeat(unit, seq, key, guard),
             Some(_) => Content::First,
         };
-        self.insert(unit, content)?;
-        Ok(Recorded::Fresh)
+        Ok((Recorded::Fresh, self.insert(unit, content)?))
     }
 }
 
@@ -186,3 +199,7 @@ const INSERT_EVENT: &str = "
 const INSERT_DELIVERY: &str = "
     INSERT INTO delivery (id, event_seq, source, destination, state, attempts, failures, due_at, created_at, replay, line, standing)
     VALUES (?1, ?2, ?3, ?4, 0, 0, 0, ?5, ?6, 0, ?7, ?8)";
+const INSERT_LEASED: &str = "
+    INSERT INTO delivery (id, event_seq, source, destination, state, attempts, failures, due_at, created_at, replay, line, standing,
+                          owner)
+    VALUES (?1, ?2, ?3, ?4, 0, 1, 0, ?5, ?6, 0, ?7, ?8, ?9)";

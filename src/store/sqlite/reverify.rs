@@ -48,7 +48,7 @@ impl Operation for Readmit {
         if unit.conn.prepare_cached(ACCEPTED)?.exists([self.id])? {
             return Ok(None);
         }
-        let recorded = self.record.run(unit)?;
+        let (recorded, _) = self.record.run(unit)?;
         let event_id = match &recorded {
             Recorded::Dropped { earlier } => earlier,
             _ => self.record.event_id(),

@@ -34,7 +34,7 @@ use crate::store::{
 
 #[async_trait]
 impl Inbox for SqliteStore {
-    async fn record(&self, event: VerifiedEvent, deliveries: Vec<Due>) -> Result<Recorded, StoreError> {
+    async fn record_leased(&self, event: VerifiedEvent, deliveries: Vec<Due>) -> Result<(Recorded, Vec<Option<Lease>>), StoreError> {
         self.write(Record::new(event, deliveries)).await
     }
 
