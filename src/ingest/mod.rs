@@ -21,10 +21,11 @@ pub use reverify::Reverified;
 pub use source::Source;
 
 use crate::domain::{
-    Clock, Code, Due, EventKey, Happening, NewRejection, Observer, RawRequest, Rejection, Reply, Routes, SealKey, SealedCredentials,
-    Timestamp, VerifiedEvent, Wake,
+    Clock, Code, Due, EventKey, Happening, NewRejection, Observer, RawRequest, Rejection, Reply, SealKey, SealedCredentials, Timestamp,
+    VerifiedEvent, Wake,
 };
 use crate::provider::Table;
+use crate::route::{Routed, Routes};
 use crate::store::{Inbox, Recorded};
 use crate::verify::{Judgement, PublishedKey};
 use explain::{Explainer, Explaining};
@@ -158,13 +159,13 @@ impl Ingest {
         }
         let key = event.key.clone();
         let event_type = event.event_type.clone();
-        let deliveries = self.parts.routes.destinations(&key.source, &event_type);
-        let recording = self.parts.inbox.record(event, deliveries.clone());
+        let routed = self.parts.routes.choose(&event).await;
+        let recording = self.parts.inbox.record(event, routed.deliveries.clone());
         let recorded = tokio::time::timeout(COMMIT_DEADLINE, recording).await;
         match recorded.unwrap_or_else(|_| Err(self.slow_store())) {
             Ok(recorded) => {
                 let fresh = recorded.is_fresh();
-                Answer::Event { event: self.committed(source, key, &event_type, &recorded, &deliveries), fresh }
+                Answer::Event { event: self.committed(source, key, &event_type, &recorded, &routed), fresh }
             }
             Err(StoreError::QueueFull) => {
                 let why = "the store's queue is full (limits.queue_requests, limits.queue_bytes)";
@@ -178,10 +179,11 @@ impl Ingest {
     }
 
     /// Wakes and tells; returns which event the sender is told of.
-    fn committed(&self, source: &Source, event: EventKey, event_type: &str, recorded: &Recorded, deliveries: &[Due]) -> EventKey {
+    fn committed(&self, source: &Source, event: EventKey, event_type: &str, recorded: &Recorded, routed: &Routed) -> EventKey {
         if recorded.is_fresh() {
-            self.wake(deliveries);
-            self.tell(&Happening::Accepted { event: &event, event_type, deliveries: deliveries.len() });
+            self.wake(&routed.deliveries);
+            self.tell(&Happening::Accepted { event: &event, event_type, deliveries: routed.deliveries.len() });
+            self.tell_of_filters(source, &event, routed);
             return self.tell_of_content(source, event, recorded);
         }
         let known = self.tell_of_content(source, event, recorded);
@@ -191,6 +193,14 @@ impl Ingest {
 
     fn wake(&self, deliveries: &[Due]) {
         deliveries.iter().for_each(|due| self.parts.wake.wake(&due.destination));
+    }
+
+    /// Tells which filters failed on a new event. On a duplicate they decide nothing.
+    fn tell_of_filters(&self, source: &Source, event: &EventKey, routed: &Routed) {
+        for failure in &routed.failures {
+            let (destination, quiet) = (&failure.destination, !source.may_write_of_filters());
+            self.tell(&Happening::FilterFailed { destination, event, cause: &failure.cause, quiet });
+        }
     }
 
     /// Tells when identity and content do not go together; returns which event this is.
