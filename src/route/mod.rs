@@ -2,15 +2,19 @@
 //! for each event before it is recorded; knows nothing of how anything is delivered.
 
 mod filter;
+#[doc(hidden)]
+pub mod fuzzing;
 mod judge;
 mod order;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
 pub use filter::{Filter, FilterError};
 pub use order::{OrderBy, Pointer, PointerError};
 
-use crate::domain::{Due, TypePattern, VerifiedEvent};
+use crate::domain::{Due, Line, TypePattern, VerifiedEvent};
 use filter::{Asked, Fault};
 use judge::Judge;
 
@@ -114,11 +118,11 @@ impl Routed {
 /// The lines of an event, each looked for once.
 struct Lines<'e> {
     event: &'e VerifiedEvent,
-    known: Vec<(&'e OrderBy, Option<crate::domain::Line>)>,
+    known: Vec<(&'e OrderBy, Option<Line>)>,
 }
 
 impl<'e> Lines<'e> {
-    fn line(&mut self, key: &'e OrderBy) -> Option<crate::domain::Line> {
+    fn line(&mut self, key: &'e OrderBy) -> Option<Line> {
         if let Some((_, line)) = self.known.iter().find(|(known, _)| *known == key) {
             return *line;
         }

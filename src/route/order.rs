@@ -89,7 +89,7 @@ fn line(kind: &[u8], source: &str, value: &str) -> Line {
 
 /// The value at a place, as text of one form: of any kind, so that `1` and `"1"` differ, and without white space, with the
 /// members of objects in the order of their names, so that only what is said matters.
-fn value(pointer: &Pointer, body: &[u8]) -> Option<String> {
+pub(super) fn value(pointer: &Pointer, body: &[u8]) -> Option<String> {
     let mut reader = serde_json::Deserializer::from_slice(body);
     let found = Place(&pointer.0).deserialize(&mut reader).ok()??;
     reader.end().ok()?;

@@ -11,6 +11,7 @@ mod dedupe;
 mod delivery;
 mod durability;
 mod explain;
+mod filters;
 mod fixtures;
 mod forward;
 mod guarantees;

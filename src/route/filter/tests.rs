@@ -216,7 +216,7 @@ fn a_filter_is_bounded_in_text_depth_and_loops() {
     }
     // Signs that take each other back are none.
     assert_eq!(decide(&format!("{}true", "!".repeat(4000))), Ok(true));
-    let wide = vec!["body.ref == \"refs/heads/x\""; 140].join(" || ");
+    let wide = vec!["body.ref == \"refs/heads/x\""; 120].join(" || ");
     assert_eq!(decide(&wide), Ok(false), "a long list of alternatives is not deep");
 }
 
