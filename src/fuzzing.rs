@@ -8,6 +8,7 @@ use crate::fixture::{self, Fixture};
 use crate::provider::{Provider, Table, Template};
 use crate::verify::{Judgement, Setup, Verifier};
 
+pub use crate::route::fuzzing::{filter, order};
 pub use crate::verify::fuzzing::{form, json, signature_list};
 
 /// The built-in table, and a verifier for each of its rows.
@@ -164,9 +165,17 @@ mod tests {
 
         #[test]
         fn whatever_comes_is_taken_or_refused(bytes in likely()) {
-            for body in [signature_list, form, json, fixture_file, row, template, key, token] {
+            for body in [signature_list, form, json, fixture_file, row, template, key, token, filter, order] {
                 body(&bytes);
             }
+        }
+
+        #[test]
+        fn whatever_is_asked_of_a_body_is_found_or_not(filter_text in "(body|headers|type|[a-z]{1,3}|[.\\[\\]()=&|!<>+\"'0-9,? ]){0,12}",
+                pointer in "(/(a|b|0|1|~0|~1|))(/(a|b|0|1|)){0,3}", body in "(\\{\"a\":|\\{\"b\":|\\[|\\]|\\}|,|1|\"a\"|null){0,12}") {
+            filter(format!("{filter_text}\0{body}").as_bytes());
+            order(format!("{pointer}\0{body}").as_bytes());
+            order(format!("{pointer}\0{{\"a\":[{{\"b\":1,\"a\":[2,3]}},4],\"\":{{\"b\":\"x\",\"~\":5,\"/\":6}}}}").as_bytes());
         }
 
         #[test]

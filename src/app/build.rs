@@ -7,9 +7,10 @@ use super::StartError;
 use crate::config::{self, Config};
 use crate::deliver::{self, Handlers, Kit};
 use crate::dispatch::LaneParts;
-use crate::domain::{Clock, Route, Routes};
+use crate::domain::Clock;
 use crate::ingest;
 use crate::net::Client;
+use crate::route::{Route, Routes};
 use crate::verify::{Setup, Verifier};
 
 /// The sources with their verifiers.
@@ -43,6 +44,9 @@ pub(super) fn routes(config: &Config) -> Routes {
         destination: Arc::clone(&destination.name),
         sources: destination.from.clone(),
         types: destination.types.clone(),
+        filter: destination.filter.clone(),
+        on_filter_error: destination.on_filter_error,
+        order_by: destination.order_by.clone(),
     };
     Routes::new(config.destinations.iter().map(route).collect())
 }

@@ -9,6 +9,7 @@ use super::settings::Settings;
 use crate::app::{self, Extras};
 use crate::config::{Config, Database};
 use crate::domain::print_duration;
+use crate::route::OrderBy;
 
 /// Check the configuration and show what it says.
 #[derive(Args)]
@@ -60,12 +61,20 @@ fn sources(config: &Config) -> std::io::Result<()> {
 }
 
 fn destinations(config: &Config) -> std::io::Result<()> {
-    let mut table = output::table(&["destination", "from", "types", "to"]);
+    let mut table = output::table(&["destination", "from", "types", "filter", "order", "to"]);
     for destination in &config.destinations {
         let from: Vec<_> = destination.from.iter().map(ToString::to_string).collect();
         let types: Vec<_> = destination.types.iter().map(ToString::to_string).collect();
         let types = if types.is_empty() { "all".to_owned() } else { types.join(", ") };
-        table.add_row([destination.name.to_string(), from.join(", "), types, destination.target.shown()]);
+        // Their texts may have come out of variables.
+        let filter = if destination.filter.is_some() { "yes" } else { "none" };
+        let order = match destination.order_by {
+            None => "any",
+            Some(OrderBy::Source) => "by source",
+            Some(OrderBy::Pointer(_)) => "by value",
+        };
+        let [filter, order] = [filter, order].map(str::to_owned);
+        table.add_row([destination.name.to_string(), from.join(", "), types, filter, order, destination.target.shown()]);
     }
     output::line(table)
 }

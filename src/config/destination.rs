@@ -8,6 +8,7 @@ use secrecy::SecretString;
 
 use super::Rate;
 use crate::domain::{OnDead, TypePattern};
+use crate::route::{Filter, OnFilterError, OrderBy};
 
 /// Where events go.
 #[derive(Debug, Clone)]
@@ -18,8 +19,8 @@ pub struct Destination {
     pub from: Vec<Arc<str>>,
     /// The types it takes; empty for all.
     pub types: Vec<TypePattern>,
-    /// What an event must be like besides: a CEL expression.
-    pub filter: Option<String>,
+    /// What an event must be like besides.
+    pub filter: Option<Filter>,
     /// What becomes of an event on which the filter fails.
     pub on_filter_error: OnFilterError,
     /// What it is.
@@ -38,25 +39,6 @@ pub struct Destination {
     pub retry: Retry,
     /// When to leave it alone.
     pub circuit: Circuit,
-}
-
-/// What becomes of an event on which a filter fails.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum OnFilterError {
-    /// It is delivered: rather too much than lost.
-    #[default]
-    Deliver,
-    /// It is not.
-    Skip,
-}
-
-/// What events have in common that go one at a time and in order.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum OrderBy {
-    /// The source.
-    Source,
-    /// The value at this JSON pointer (RFC 6901) in the body.
-    Pointer(String),
 }
 
 /// What a destination is.

@@ -27,7 +27,7 @@ use secrecy::SecretString;
 use crate::domain::ReplayGuard;
 use crate::provider::{Provider, Table};
 
-pub use destination::{Auth, Circuit, ClientTls, Destination, ExecTarget, OnFilterError, OrderBy, Retry, Target, UrlTarget};
+pub use destination::{Auth, Circuit, ClientTls, Destination, ExecTarget, Retry, Target, UrlTarget};
 pub use error::{ConfigError, Problem};
 pub use flags::{Overrides, SourceFlag, SourceFlagError};
 pub use load::Env;

@@ -56,7 +56,12 @@ impl Report {
 
     /// A value for a message, unless it came out of a variable.
     pub(super) fn quoted(&self, path: &str, value: &str) -> String {
-        if self.expanded.contains(path) { "(the variable's value)".to_owned() } else { format!("\"{value}\"") }
+        if self.is_expanded(path) { "(the variable's value)".to_owned() } else { format!("\"{value}\"") }
+    }
+
+    /// Whether the value of `path` came out of a variable.
+    pub(super) fn is_expanded(&self, path: &str) -> bool {
+        self.expanded.contains(path)
     }
 
     /// Whether something in the table `path` came out of a variable.

@@ -104,6 +104,13 @@ impl Gate {
         }
     }
 
+    /// One that was to begin does not.
+    pub(super) fn began_not(&self) {
+        if let Some(pace) = &mut self.lock().pace {
+            pace.give_back();
+        }
+    }
+
     /// An attempt has ended; `asked` is the wait that the destination asked for.
     pub(super) fn ended(&self, now: Instant, health: Health, asked: Option<Duration>, probe: bool) -> End {
         let mut state = self.lock();

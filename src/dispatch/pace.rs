@@ -40,6 +40,11 @@ impl Pace {
         self.due.checked_sub(self.tolerance).unwrap_or(now).max(now)
     }
 
+    /// One that was counted has not begun after all.
+    pub(super) fn give_back(&mut self) {
+        self.due = self.due.checked_sub(self.interval).unwrap_or(self.due);
+    }
+
     /// So many have begun.
     pub(super) fn take(&mut self, now: Instant, count: usize) {
         self.due = self.due.max(now) + self.interval.saturating_mul(u32::try_from(count).unwrap_or(u32::MAX));
@@ -71,6 +76,8 @@ mod tests {
         assert_eq!((pace.free(begun), pace.next(begun)), (0, begun + Duration::from_millis(20)));
         assert_eq!(pace.free(begun + Duration::from_millis(20)), 1);
         assert_eq!(pace.free(begun + Duration::from_secs(60)), 5, "no more is saved up");
+        pace.give_back();
+        assert_eq!((pace.free(begun), pace.next(begun)), (1, begun));
     }
 
     proptest! {

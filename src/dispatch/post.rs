@@ -85,7 +85,7 @@ impl Post {
     }
 
     /// A place for an attempt that begins with the commit of its delivery.
-    pub(super) fn reserve(&self) -> Option<Reservation> {
+    pub(super) fn reserve(self: &Arc<Self>) -> Option<Reservation> {
         if !self.caught_up.load(Ordering::SeqCst) {
             return None;
         }
@@ -95,8 +95,30 @@ impl Post {
             Room::For { probe: false, .. } => self.gate.began(now, 1, false),
             _ => return None,
         }
-        let handed = self.handed.clone();
-        // A lane that has ended leaves the lease to this process's end.
-        Some(Reservation::new(LEASE, move |delivery| drop(handed.send((delivery, place)))))
+        let kept = Kept { post: Arc::clone(self), place: Some(place) };
+        Some(Reservation::new(LEASE, move |delivery| kept.hand_over(delivery)))
+    }
+}
+
+/// A place that is kept for a delivery. One that is not used does not count against the rate.
+struct Kept {
+    post: Arc<Post>,
+    place: Option<OwnedSemaphorePermit>,
+}
+
+impl Kept {
+    fn hand_over(mut self, delivery: ClaimedDelivery) {
+        if let Some(place) = self.place.take() {
+            // A lane that has ended leaves the lease to this process's end.
+            drop(self.post.handed.send((delivery, place)));
+        }
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        if self.place.is_some() {
+            self.post.gate.began_not();
+        }
     }
 }

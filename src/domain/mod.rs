@@ -24,6 +24,6 @@ pub use rejection::{
     CredentialPlace, NewRejection, RefusedRequest, Rejection, RejectionStatus, SealKey, SealedCredential, SealedCredentials,
 };
 pub use request::{Body, RawRequest, Reply};
-pub use route::{PatternError, Route, Routes, TypePattern};
+pub use route::{PatternError, TypePattern};
 pub use time::{Clock, ManualClock, SystemClock, Timestamp, TimestampError};
 pub use units::{UnitError, parse_duration, parse_size, print_duration};

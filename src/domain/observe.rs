@@ -71,6 +71,17 @@ pub enum Happening<'a> {
         /// Whether too many came lately to write of each: then it is only counted.
         quiet: bool,
     },
+    /// The filter of a destination failed on a new event, and its configuration decided instead.
+    FilterFailed {
+        /// The destination's name.
+        destination: &'a Arc<str>,
+        /// The event.
+        event: &'a EventKey,
+        /// Why, without anything of what the event holds.
+        cause: &'a str,
+        /// Whether too many failed lately to write of each: then it is only counted.
+        quiet: bool,
+    },
     /// A handshake was answered.
     Handshake {
         /// The source.

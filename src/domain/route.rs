@@ -1,8 +1,4 @@
-//! Which destinations take an event: by source and by type pattern.
-
-use std::sync::Arc;
-
-use super::delivery::Due;
+//! Patterns over event types, by which destinations say what they take.
 
 /// A pattern over event types. Segments are separated by `.`; `*` stands for one segment; a pattern matches a type and
 /// all below it, so `pull_request` takes `pull_request.opened`.
@@ -65,38 +61,6 @@ impl std::fmt::Display for TypePattern {
             }
         }
         Ok(())
-    }
-}
-
-/// One destination's claim on events.
-#[derive(Debug, Clone)]
-pub struct Route {
-    /// The destination's name.
-    pub destination: Arc<str>,
-    /// The sources it takes from.
-    pub sources: Vec<Arc<str>>,
-    /// The types it takes; empty for all.
-    pub types: Vec<TypePattern>,
-}
-
-/// All routes, asked once for each event before it is recorded.
-#[derive(Debug, Clone, Default)]
-pub struct Routes(Vec<Route>);
-
-impl Routes {
-    /// The routes in the order of the configuration.
-    pub fn new(routes: Vec<Route>) -> Self {
-        Self(routes)
-    }
-
-    /// The destinations that take an event of this source and type.
-    pub fn destinations(&self, source: &str, event_type: &str) -> Vec<Due> {
-        self.0
-            .iter()
-            .filter(|route| route.sources.iter().any(|name| **name == *source))
-            .filter(|route| route.types.is_empty() || route.types.iter().any(|pattern| pattern.matches(event_type)))
-            .map(|route| Due::to(Arc::clone(&route.destination)))
-            .collect()
     }
 }
 

@@ -1,6 +1,7 @@
 //! The way in: verify, record, wake. Knows nothing of the HTTP server before it or the engine behind it.
 
 mod explain;
+mod handover;
 mod handshake;
 mod keyring;
 mod reverify;
@@ -21,13 +22,15 @@ pub use reverify::Reverified;
 pub use source::Source;
 
 use crate::domain::{
-    Clock, Code, Due, EventKey, Happening, NewRejection, Observer, RawRequest, Rejection, Reply, Routes, SealKey, SealedCredentials,
-    Timestamp, VerifiedEvent, Wake,
+    Clock, Code, Due, EventKey, Happening, NewRejection, Observer, RawRequest, Rejection, Reply, SealKey, SealedCredentials, Timestamp,
+    VerifiedEvent, Wake,
 };
 use crate::provider::Table;
+use crate::route::{Routed, Routes};
 use crate::store::{Inbox, Recorded};
 use crate::verify::{Judgement, PublishedKey};
 use explain::{Explainer, Explaining};
+use handover::HandOver;
 
 /// How long a request waits for a key that its sender publishes.
 const FETCH_DEADLINE: Duration = Duration::from_secs(5);
@@ -158,13 +161,15 @@ impl Ingest {
         }
         let key = event.key.clone();
         let event_type = event.event_type.clone();
-        let deliveries = self.parts.routes.destinations(&key.source, &event_type);
-        let recording = self.parts.inbox.record(event, deliveries.clone());
+        let mut routed = self.parts.routes.choose(&event).await;
+        let hand_over = HandOver::reserve(&*self.parts.wake, &event, &mut routed.deliveries);
+        let recording = self.parts.inbox.record_leased(event, routed.deliveries.clone());
         let recorded = tokio::time::timeout(COMMIT_DEADLINE, recording).await;
         match recorded.unwrap_or_else(|_| Err(self.slow_store())) {
-            Ok(recorded) => {
+            Ok((recorded, leases)) => {
                 let fresh = recorded.is_fresh();
-                Answer::Event { event: self.committed(source, key, &event_type, &recorded, &deliveries), fresh }
+                hand_over.begin(&*self.parts.wake, &routed.deliveries, &leases);
+                Answer::Event { event: self.committed(source, key, &event_type, &recorded, &routed), fresh }
             }
             Err(StoreError::QueueFull) => {
                 let why = "the store's queue is full (limits.queue_requests, limits.queue_bytes)";
@@ -177,11 +182,11 @@ impl Ingest {
         }
     }
 
-    /// Wakes and tells; returns which event the sender is told of.
-    fn committed(&self, source: &Source, event: EventKey, event_type: &str, recorded: &Recorded, deliveries: &[Due]) -> EventKey {
+    /// Tells; returns which event the sender is told of.
+    fn committed(&self, source: &Source, event: EventKey, event_type: &str, recorded: &Recorded, routed: &Routed) -> EventKey {
         if recorded.is_fresh() {
-            self.wake(deliveries);
-            self.tell(&Happening::Accepted { event: &event, event_type, deliveries: deliveries.len() });
+            self.tell(&Happening::Accepted { event: &event, event_type, deliveries: routed.deliveries.len() });
+            self.tell_of_filters(source, &event, routed);
             return self.tell_of_content(source, event, recorded);
         }
         let known = self.tell_of_content(source, event, recorded);
@@ -191,6 +196,14 @@ impl Ingest {
 
     fn wake(&self, deliveries: &[Due]) {
         deliveries.iter().for_each(|due| self.parts.wake.wake(&due.destination));
+    }
+
+    /// Tells which filters failed on a new event. On a duplicate they decide nothing.
+    fn tell_of_filters(&self, source: &Source, event: &EventKey, routed: &Routed) {
+        for failure in &routed.failures {
+            let (destination, quiet) = (&failure.destination, !source.may_write_of_filters());
+            self.tell(&Happening::FilterFailed { destination, event, cause: &failure.cause, quiet });
+        }
     }
 
     /// Tells when identity and content do not go together; returns which event this is.

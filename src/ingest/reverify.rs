@@ -4,7 +4,8 @@
 use futures_util::future::try_join_all;
 
 use super::{Ingest, StoreError};
-use crate::domain::{Due, EventKey, Happening, RefusedRequest, Rejection, VerifiedEvent};
+use crate::domain::{EventKey, Happening, RefusedRequest, Rejection, VerifiedEvent};
+use crate::route::Routed;
 use crate::store::Recorded;
 use crate::verify::Judgement;
 
@@ -124,19 +125,19 @@ impl Ingest {
             Verdict::Refused(None) => return Ok(false),
             Verdict::Refused(Some(rejection)) => return inbox.refuse_again(id, rejection).await.map(|()| false),
         };
-        let (key, event_type) = (event.key.clone(), event.event_type.clone());
-        let deliveries = self.parts.routes.destinations(&key.source, &event_type);
-        if let Some(recorded) = inbox.readmit(id, *event, deliveries.clone(), self.parts.clock.now()).await? {
-            self.readmitted(id, key, &recorded, &deliveries);
+        let (key, routed) = (event.key.clone(), self.parts.routes.choose(&event).await);
+        if let Some(recorded) = inbox.readmit(id, *event, routed.deliveries.clone(), self.parts.clock.now()).await? {
+            self.readmitted(id, key, &recorded, &routed);
         }
         Ok(true)
     }
 
-    fn readmitted(&self, id: i64, event: EventKey, recorded: &Recorded, deliveries: &[Due]) {
+    fn readmitted(&self, id: i64, event: EventKey, recorded: &Recorded, routed: &Routed) {
         let Some(source) = self.source(&event.source) else { return };
         let fresh = recorded.is_fresh();
         if fresh {
-            self.wake(deliveries);
+            self.wake(&routed.deliveries);
+            self.tell_of_filters(source, &event, routed);
         }
         let known = self.tell_of_content(source, event, recorded);
         self.tell(&Happening::Readmitted { rejection: id, event: &known, fresh });

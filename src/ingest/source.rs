@@ -26,6 +26,7 @@ pub struct Source {
     admission: Option<DefaultDirectRateLimiter>,
     refusals: DefaultDirectRateLimiter,
     contents: DefaultDirectRateLimiter,
+    filters: DefaultDirectRateLimiter,
     /// Keys that the sender publishes.
     pub(super) keyring: Keyring,
     /// Judges its requests with the secret that the sender has told.
@@ -40,9 +41,9 @@ impl Source {
             let quota = Quota::with_period(per / count.get())?.allow_burst(count);
             Some(RateLimiter::direct(quota))
         });
-        let [refusals, contents] = [(); 2].map(|()| RateLimiter::direct(Quota::per_second(REFUSALS_WRITTEN)));
+        let [refusals, contents, filters] = [(); 3].map(|()| RateLimiter::direct(Quota::per_second(REFUSALS_WRITTEN)));
         let verifier = Arc::new(verifier);
-        Self { name, verifier, max_body, admission, refusals, contents, keyring: Keyring::new(), learned: OnceLock::new() }
+        Self { name, verifier, max_body, admission, refusals, contents, filters, keyring: Keyring::new(), learned: OnceLock::new() }
     }
 
     /// Judges its requests, with the secret that the sender has told where there is one.
@@ -67,6 +68,11 @@ impl Source {
     /// Whether one more line on identity and content may go into the log.
     pub(super) fn may_write_of_content(&self) -> bool {
         self.contents.check().is_ok()
+    }
+
+    /// Whether one more line on a filter that failed may go into the log.
+    pub(super) fn may_write_of_filters(&self) -> bool {
+        self.filters.check().is_ok()
     }
 
     /// Whether one more refusal may go into the log and the rejection log.

@@ -22,6 +22,7 @@ const HELP: &[(&str, &str, Kind)] = &[
     ("onceward_duplicates_total", "Verified requests whose event was recorded before", Kind::Counter),
     ("onceward_same_content_total", "Verified requests whose content was recorded before under another ID", Kind::Counter),
     ("onceward_body_differs_total", "Duplicates with other content than the recorded event", Kind::Counter),
+    ("onceward_filter_errors_total", "Events on which a destination's filter failed", Kind::Counter),
     ("onceward_rejections_total", "Requests refused by code", Kind::Counter),
     ("onceward_attempts_total", "Delivery attempts by outcome", Kind::Counter),
     ("onceward_deliveries_total", "Deliveries ended by outcome", Kind::Counter),

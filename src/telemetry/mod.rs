@@ -104,6 +104,15 @@ impl Telemetry {
         }
     }
 
+    fn filter_failed(&self, destination: &str, event: &EventKey, cause: &str, quiet: bool) {
+        self.metrics.count("onceward_filter_errors_total", &[("destination", destination)]);
+        let (source, id) = (&*event.source, &*event.event_id);
+        match quiet {
+            false => warn!(source.name = source, event.id = ?id, destination.name = destination, cause, "a filter failed"),
+            true => debug!(source.name = source, event.id = ?id, destination.name = destination, cause, "a filter failed"),
+        }
+    }
+
     fn attempted(&self, end: &AttemptEnd<'_>) {
         let destination: &str = end.destination;
         let (outcome, reason) = match end.outcome {
@@ -161,6 +170,7 @@ impl Observer for Telemetry {
                     true => debug!(source.name = &*event.source, event.id = ?event.event_id, "a duplicate has other content"),
                 }
             }
+            Happening::FilterFailed { destination, event, cause, quiet } => self.filter_failed(destination, event, cause, *quiet),
             Happening::Handshake { source } => {
                 self.request(source, "handshake");
                 info!(source.name = source, "handshake answered");

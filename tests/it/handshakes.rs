@@ -10,7 +10,7 @@ use aws_lc_rs::signature::{RSA_PKCS1_SHA256, RsaKeyPair};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use onceward::domain::{Routes, Silent, SystemClock};
+use onceward::domain::{Silent, SystemClock};
 use onceward::fixture::{self, Fixture};
 use onceward::ingest::{Answer, Fetch, Ingest, Parts, Source};
 use onceward::provider::Table;
@@ -142,7 +142,7 @@ impl Sns {
         let host = Arc::new(Host { content, asked: Mutex::new(Vec::new()) });
         let parts = Parts {
             inbox: Arc::new(store),
-            routes: Routes::new(Vec::new()),
+            routes: onceward::route::Routes::new(Vec::new()),
             wake: Arc::new(Silent),
             observer: Arc::new(Silent),
             clock: Arc::new(SystemClock),

@@ -12,6 +12,7 @@ mod delivery;
 mod durability;
 mod exec;
 mod explain;
+mod filters;
 mod fixtures;
 mod forward;
 mod guarantees;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use onceward::domain::{Clock, HeaderBuilder, ManualClock, RawRequest, Routes, Silent, Timestamp};
+use onceward::domain::{Clock, HeaderBuilder, ManualClock, RawRequest, Silent, Timestamp};
 use onceward::ingest::{Answer, Ingest, Parts, Source};
 use onceward::provider::Table;
 use onceward::store::sqlite::{Options, SqliteStore};
@@ -298,7 +298,7 @@ fn way_in(store: &Arc<SqliteStore>, clock: &Arc<ManualClock>, secret: &str) -> I
     let source = Source::new("stripe".into(), Verifier::new("stripe", setup).unwrap(), 1 << 20, None);
     let parts = Parts {
         inbox: Arc::clone(store) as Arc<dyn Inbox>,
-        routes: Routes::new(Vec::new()),
+        routes: onceward::route::Routes::new(Vec::new()),
         wake: Arc::new(Silent),
         observer: Arc::new(Silent),
         clock: Arc::clone(clock) as Arc<dyn Clock>,

@@ -48,6 +48,9 @@ fn line(happening: &Happening<'_>) -> Option<String> {
         Happening::BodyDiffers { event, .. } => {
             format!("differs    {}  {} came before with other content", event.source, clean(&event.event_id))
         }
+        Happening::FilterFailed { destination, event, cause, .. } => {
+            format!("filter     {destination}  failed on {}: {cause}", clean(&event.event_id))
+        }
         Happening::Handshake { source } => format!("handshake  {source}"),
         Happening::Refused { source, code, diagnosis, .. } => format!("refused    {source}  {code}: {}", clean(diagnosis)),
         Happening::Attempted(end) => {

@@ -10,8 +10,9 @@ use crate::config::error::suggestion;
 use crate::config::file;
 use crate::config::places::join;
 use crate::config::report::{Keys, Report};
-use crate::config::{Destination, OnFilterError, OrderBy, Target, UrlTarget};
+use crate::config::{Destination, Target, UrlTarget};
 use crate::domain::{OnDead, TypePattern};
+use crate::route::{Filter, OnFilterError, OrderBy, Pointer};
 
 const TIMEOUT: Duration = Duration::from_secs(30);
 const CONCURRENCY: usize = 16;
@@ -107,17 +108,24 @@ fn one_of<T: Copy + Default>(keys: &mut Keys<'_>, key: &str, written: Option<&st
     }
 }
 
-fn filter(written: &file::Destination, keys: &mut Keys<'_>) -> Option<String> {
+fn filter(written: &file::Destination, keys: &mut Keys<'_>) -> Option<Filter> {
     if written.on_filter_error.is_some() && written.filter.is_none() {
         keys.problem("on_filter_error", "has no effect without `filter`");
     }
-    written.filter.clone()
+    let error = match Filter::parse(written.filter.as_deref()?) {
+        Ok(filter) => return Some(filter),
+        Err(error) => error,
+    };
+    let path = keys.path("filter");
+    let message = if keys.report.is_expanded(&path) { error.without_text() } else { error.to_string() };
+    keys.problem("filter", message);
+    None
 }
 
 fn order_by(written: Option<&str>, keys: &mut Keys<'_>) -> Option<OrderBy> {
     match written? {
         "source" => Some(OrderBy::Source),
-        text if text.starts_with('/') => Some(OrderBy::Pointer(text.to_owned())),
+        text if text.starts_with('/') => keys.check("order_by", Pointer::parse(text)).map(OrderBy::Pointer),
         _ => {
             keys.problem("order_by", "must be \"source\", or a JSON pointer into the body such as \"/repository/id\"");
             None

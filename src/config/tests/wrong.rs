@@ -157,6 +157,12 @@ const WRONG_TARGET: &[(&str, &str, &str)] = &[
     ("url = \"http://h/\"\non_dead = \"hold\"", "on_dead", "has no effect without `order_by`"),
     ("url = \"http://h/\"\norder_by = \"/id\"\non_dead = \"hole\"", "on_dead", "did you mean \"hold\"?"),
     ("url = \"http://h/\"\non_filter_error = \"skip\"", "on_filter_error", "has no effect without `filter`"),
+    ("url = \"http://h/\"\norder_by = \"/a~2\"", "order_by", "\"~\" is written \"~0\""),
+    ("url = \"http://h/\"\nfilter = \"body.ref ==\"", "filter", "is no CEL expression, at 1:"),
+    ("url = \"http://h/\"\nfilter = \"boddy.ref == 1\"", "filter", "there is no variable `boddy`; did you mean `body`?"),
+    ("url = \"http://h/\"\nfilter = \"body.ref.startWith('a')\"", "filter", "did you mean `startsWith`?"),
+    ("url = \"http://h/\"\nfilter = \"size(body)\"", "filter", "must be true or false, and is a number"),
+    ("url = \"http://h/\"\nfilter = \"\"", "filter", "is empty"),
     ("url = \"http://h/\"\nrate_limit = \"fast\"", "rate_limit", "not a rate"),
     ("url = \"http://h/\"\ncircuit = { failures = -1 }", "circuit.failures", "must be 0 to"),
     ("url = \"http://h/\"\ncircuit = { probe = \"10m\" }", "circuit.probe", "`max_probe` must be at least `probe`"),
@@ -173,6 +179,18 @@ fn what_is_wrong_with_a_target_is_named_by_its_key() {
         assert!(found.is_some_and(|problem| problem.line.is_some()), "{settings}\n→ {error}\nexpected {key}: {message}");
         assert_eq!(error.problems().len(), 1, "{settings}\n→ {error}");
         assert!(!error.to_string().contains("hunter2"), "{error}");
+    }
+}
+
+#[test]
+fn a_wrong_filter_that_came_out_of_a_variable_is_not_shown() {
+    for filter in
+        ["${FILTER}.x == 1", "body.x == ${FILTER}(", "body.x.f${FILTER}()", "body.x == '${FILTER}", "body.x.matches('(${FILTER}')"]
+    {
+        let text = format!("{STRIPE}[destinations.d]\nfrom = [\"stripe\"]\nurl = \"http://h/\"\nfilter = \"{filter}\"");
+        let error = super::Config::parse("onceward.toml", &text, &|_| Some("hunter2".into())).expect_err(filter);
+        assert_eq!(error.problems()[0].key, "destinations.d.filter", "{filter}: {error}");
+        assert!(!error.to_string().contains("hunter2"), "{filter}: {error}");
     }
 }
 

@@ -32,12 +32,14 @@ verify = "none"
 [destinations.ledger]
 from = ["billing"]
 types = ["invoice.*"]
+filter = "body.key != '${NEW}'"
+order_by = "/hunter2"
 url = "http://user:hunter2@127.0.0.1:3000/ledger"
 "#;
     std::fs::write(folder.path().join("onceward.toml"), file).unwrap();
     let mut checking = command(folder.path(), &["check"]);
     checking.env("NEW", "whsec_hunter2").env("OLD", "whsec_hunter22");
-    let shown = ["billing", "stripe", "/hooks/billing", "ledger", "http://127.0.0.1:3000/ledger", "invoice.*"];
+    let shown = ["billing", "stripe", "/hooks/billing", "ledger", "http://127.0.0.1:3000/ledger", "invoice.*", "filter", "yes", "by value"];
     Ran::of(checking).await.ended(0).says(&shown).says(&["warning: source open: verify = \"none\""]).says(&["the configuration is valid"]);
 }
 
@@ -68,6 +70,10 @@ const WRONG: &[(&str, &[&str])] = &[
     (
         "[sources.api]\nprovider = \"github\"\nsecret = \"hunter2\"\n[destinations.d]\nfrom = [\"apo\"]\nurl = \"http://h/\"",
         &["onceward.toml:5: destinations.d.from[0]: ", "did you mean \"api\"?"],
+    ),
+    (
+        "[sources.a]\nprovider = \"github\"\nsecret = \"hunter2\"\n[destinations.d]\nfrom = [\"a\"]\nurl = \"http://h/\"\nfilter = \"boddy.x == 1\"",
+        &["onceward.toml:7: destinations.d.filter: there is no variable `boddy`; did you mean `body`?"],
     ),
     ("listen = \"127.0.0.1:1", &["onceward.toml:1: "]),
     ("[admin]\nlisten = \"0.0.0.0:8081\"", &["onceward.toml:1: admin.token: is missing"]),

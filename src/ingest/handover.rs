@@ -1,0 +1,58 @@
+//! From the commit straight to the attempt: where a destination has a place free, it is kept for an event while that is being
+//! recorded, and the attempt begins from what is in memory.
+
+use std::sync::Arc;
+
+use crate::domain::{ClaimedDelivery, Due, Lease, Reservation, StoredEvent, VerifiedEvent, Wake};
+
+/// The places that are kept for one event.
+pub(super) struct HandOver {
+    places: Vec<Option<Reservation>>,
+    /// There if any place is.
+    event: Option<Arc<StoredEvent>>,
+}
+
+impl HandOver {
+    /// Reserves a place for each delivery whose destination has one, and marks it as to be leased at once.
+    pub(super) fn reserve(wake: &dyn Wake, event: &VerifiedEvent, deliveries: &mut [Due]) -> Self {
+        let mut places = Vec::with_capacity(deliveries.len());
+        for due in deliveries {
+            let place = wake.reserve(&due.destination);
+            due.lease = place.as_ref().map(Reservation::lease);
+            places.push(place);
+        }
+        let event = places.iter().any(Option::is_some).then(|| Arc::new(stored(event)));
+        Self { places, event }
+    }
+
+    /// Begins what was leased, and wakes the destinations of what was not.
+    pub(super) fn begin(self, wake: &dyn Wake, deliveries: &[Due], leases: &[Option<Lease>]) {
+        for ((due, place), lease) in deliveries.iter().zip(self.places).zip(leases) {
+            match (place, lease, &self.event) {
+                (Some(place), Some(lease), Some(event)) => place.begin(ClaimedDelivery {
+                    lease: *lease,
+                    destination: Arc::clone(&due.destination),
+                    failures: 0,
+                    replay: false,
+                    event: Arc::clone(event),
+                }),
+                _ => wake.wake(&due.destination),
+            }
+        }
+    }
+}
+
+/// The event as it would be read back.
+fn stored(event: &VerifiedEvent) -> StoredEvent {
+    StoredEvent {
+        key: event.key.clone(),
+        provider: Arc::clone(&event.provider),
+        event_type: event.event_type.clone(),
+        method: event.method.clone(),
+        subpath: event.subpath.clone(),
+        query: event.query.clone(),
+        headers: event.headers.clone(),
+        body: event.body.clone(),
+        received_at: event.received_at,
+    }
+}
