@@ -4,12 +4,12 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use super::StartError;
-use crate::config::{self, Config};
+use crate::config::{self, Config, Target};
 use crate::deliver;
 use crate::dispatch::{self, Dispatcher, LaneParts};
 use crate::domain::{Clock, Observer, Route, Routes};
 use crate::ingest;
-use crate::net::Client;
+use crate::net::Clients;
 use crate::store::Outbox;
 use crate::verify::{Setup, Verifier};
 
@@ -48,6 +48,18 @@ pub(super) fn routes(config: &Config) -> Routes {
     Routes::new(config.destinations.iter().map(route).collect())
 }
 
+/// The clients of the destinations that are URLs: those with the same settings share one.
+pub(super) fn clients(config: &Config) -> Result<Clients, StartError> {
+    let clients = Clients::default();
+    for destination in &config.destinations {
+        if let Target::Url(target) = &destination.target {
+            let made = clients.with(&target.as_ref().into());
+            made.map_err(|error| StartError::Destination { name: destination.name.to_string(), error: error.into() })?;
+        }
+    }
+    Ok(clients)
+}
+
 /// A lane for each destination.
 pub(super) fn dispatcher(
     config: &Config,
@@ -55,8 +67,8 @@ pub(super) fn dispatcher(
     clock: Arc<dyn Clock>,
     observer: Arc<dyn Observer>,
 ) -> Result<Dispatcher, StartError> {
-    let client = Client::new()?;
-    let lane = |destination: &config::Destination| match deliver::build(destination, &client, &clock) {
+    let clients = clients(config)?;
+    let lane = |destination: &config::Destination| match deliver::build(destination, &clients, &clock) {
         Ok(built) => Ok(LaneParts::new(destination, built)),
         Err(error) => Err(StartError::Destination { name: destination.name.to_string(), error }),
     };

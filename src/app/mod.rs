@@ -43,7 +43,7 @@ pub enum StartError {
         error: KeyError,
     },
     /// A destination cannot be made as it is configured.
-    #[error("destinations.{name}: {error}")]
+    #[error("destinations.{name}{}: {error}", .error.key())]
     Destination {
         /// The destination.
         name: String,
@@ -234,12 +234,13 @@ pub async fn forget_secret(database: &Path, source: &str) -> anyhow::Result<bool
     Ok(forgotten?)
 }
 
-/// Checks what `start` would check without opening anything: the form of every secret, certificate and key.
+/// Checks what `start` would check without opening more than PEM files: the form of every secret, certificate and key.
 ///
 /// # Errors
-/// [`StartError::Key`], or what is wrong with the certificate.
+/// [`StartError::Key`], [`StartError::Destination`], or what is wrong with the certificate.
 pub fn check(config: &Config) -> Result<(), StartError> {
     build::sources(config)?;
+    build::clients(config)?;
     Ok(config.tls.as_ref().map_or(Ok(()), http::check_tls)?)
 }
 

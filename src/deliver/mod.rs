@@ -11,7 +11,7 @@ pub use http::HttpDestination;
 
 use crate::config::{self, Target};
 use crate::domain::{AttemptResult, ClaimedDelivery, Clock};
-use crate::net::Client;
+use crate::net::{Clients, SetupError};
 
 /// Somewhere that events go.
 #[async_trait]
@@ -26,15 +26,34 @@ pub enum BuildError {
     /// This kind is not there yet.
     #[error("this version does not support it yet")]
     Unsupported,
+    /// Its client cannot be made.
+    #[error(transparent)]
+    Client(#[from] SetupError),
+    /// A field to be set has no form in HTTP.
+    #[error("the header {0} cannot be sent")]
+    Field(String),
+}
+
+impl BuildError {
+    /// The destination's key that is wrong, led by a dot, where it is a certain one; else nothing.
+    pub fn key(&self) -> String {
+        match self {
+            Self::Client(SetupError { key: Some(key), .. }) => format!(".{key}"),
+            _ => String::new(),
+        }
+    }
 }
 
 /// The destination that the configuration describes. The clock judges the dates in its answers.
 ///
 /// # Errors
 /// [`BuildError`].
-pub fn build(destination: &config::Destination, client: &Client, clock: &Arc<dyn Clock>) -> Result<Arc<dyn Destination>, BuildError> {
+pub fn build(destination: &config::Destination, clients: &Clients, clock: &Arc<dyn Clock>) -> Result<Arc<dyn Destination>, BuildError> {
     match &destination.target {
-        Target::Url(target) => Ok(Arc::new(HttpDestination::new(client.clone(), target, destination.timeout, Arc::clone(clock)))),
+        Target::Url(target) => {
+            let client = clients.with(&target.as_ref().into())?;
+            Ok(Arc::new(HttpDestination::new(client, target, destination.timeout, Arc::clone(clock))?))
+        }
         Target::Exec(_) | Target::Handler(_) => Err(BuildError::Unsupported),
     }
 }

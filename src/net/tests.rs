@@ -6,6 +6,7 @@ fn post(url: Url) -> Request {
         method: "POST".to_owned(),
         url,
         headers: Headers::default(),
+        credentials: HeaderMap::new(),
         body: Bytes::from_static(b"{}"),
         timeout: Duration::from_secs(10),
         response_cap: 1_000,

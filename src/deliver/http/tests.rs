@@ -29,7 +29,7 @@ fn delivery() -> ClaimedDelivery {
 fn destination(url: Url, append_path: bool, timeout: Duration) -> HttpDestination {
     let clock = ManualClock::at(Timestamp::parse("2026-01-02T03:04:05Z").unwrap());
     let target = UrlTarget { append_path, ..UrlTarget::plain(url) };
-    HttpDestination::new(Client::new().unwrap(), &target, timeout, Arc::new(clock))
+    HttpDestination::new(Client::new().unwrap(), &target, timeout, Arc::new(clock)).unwrap()
 }
 
 async fn attempt_at(server: &Server) -> AttemptResult {
