@@ -60,6 +60,10 @@ impl NetError {
         if let Some(tls) = causes(error).find_map(|cause| cause.downcast_ref::<rustls::Error>()) {
             return Self::Tls(one_line(tls));
         }
+        // What the other side says of our certificate comes after the handshake, as text alone by then.
+        if let Some(alert) = causes(error).map(|cause| one_line(cause)).find(|cause| cause.starts_with("received fatal alert")) {
+            return Self::Tls(alert);
+        }
         let io = causes(error).find_map(|cause| cause.downcast_ref::<std::io::Error>()).map(std::io::Error::kind);
         match (io, error.is_connect()) {
             (Some(ErrorKind::ConnectionRefused), _) => Self::Refused,

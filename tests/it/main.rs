@@ -13,6 +13,7 @@ mod durability;
 mod explain;
 mod fixtures;
 mod forward;
+mod forward_tls;
 mod guarantees;
 mod handshakes;
 mod limits;
