@@ -58,7 +58,10 @@ pub struct Request {
 impl std::fmt::Debug for Request {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let host = self.url.host_str();
-        f.debug_struct("Request").field("method", &self.method).field("host", &host).field("headers", &self.headers).finish_non_exhaustive()
+        let credentials: Vec<_> = self.credentials.keys().map(HeaderName::as_str).collect();
+        let mut shown = f.debug_struct("Request");
+        shown.field("method", &self.method).field("host", &host).field("headers", &self.headers);
+        shown.field("credentials", &credentials).finish_non_exhaustive()
     }
 }
 
