@@ -60,8 +60,7 @@ impl NetError {
         if let Some(tls) = causes(error).find_map(|cause| cause.downcast_ref::<rustls::Error>()) {
             return Self::Tls(one_line(tls));
         }
-        // What the other side says of our certificate comes after the handshake, as text alone by then.
-        if let Some(alert) = causes(error).map(|cause| one_line(cause)).find(|cause| cause.starts_with("received fatal alert")) {
+        if let Some(alert) = causes(error).find_map(alert) {
             return Self::Tls(alert);
         }
         let io = causes(error).find_map(|cause| cause.downcast_ref::<std::io::Error>()).map(std::io::Error::kind);
@@ -102,6 +101,11 @@ fn causes<'a>(error: &'a reqwest::Error) -> impl Iterator<Item = Cause<'a>> {
             None => cause.source(),
         }
     })
+}
+
+/// What the other side says of our certificate, which comes after the handshake and is text alone by then.
+fn alert(cause: Cause<'_>) -> Option<String> {
+    Some(one_line(cause)).filter(|text| text.starts_with("received fatal alert"))
 }
 
 type Cause<'a> = &'a (dyn Error + 'static);
