@@ -19,6 +19,7 @@ pub mod ingest;
 pub mod net;
 pub mod provider;
 pub mod route;
+pub mod signing;
 pub mod store;
 pub mod telemetry;
 pub mod verify;

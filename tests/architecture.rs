@@ -20,7 +20,16 @@ const CONFINED: &[(&str, &[&str], &str)] = &[
     ("actix_*", &["src/http", "src/app"], "only http and its wiring know the HTTP server"),
     (
         "expose_secret",
-        &["src/verify", "src/http", "src/fixture", "src/config", "src/store/sqlite/learned", "src/cli/learned", "src/deliver/exec"],
+        &[
+            "src/verify",
+            "src/http",
+            "src/fixture",
+            "src/config",
+            "src/store/sqlite/learned",
+            "src/cli/learned",
+            "src/deliver/http/credentials",
+            "src/deliver/exec",
+        ],
         "secrets are read where they are used, nowhere else",
     ),
 ];

@@ -4,12 +4,12 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use super::StartError;
-use crate::config::{self, Config};
+use crate::config::{self, Config, Target};
 use crate::deliver::{self, Handlers, Kit};
 use crate::dispatch::LaneParts;
 use crate::domain::Clock;
 use crate::ingest;
-use crate::net::Client;
+use crate::net::Clients;
 use crate::route::{Route, Routes};
 use crate::verify::{Setup, Verifier};
 
@@ -51,9 +51,21 @@ pub(super) fn routes(config: &Config) -> Routes {
     Routes::new(config.destinations.iter().map(route).collect())
 }
 
+/// The clients of the destinations that are URLs: those with the same settings share one.
+pub(super) fn clients(config: &Config) -> Result<Clients, StartError> {
+    let clients = Clients::default();
+    for destination in &config.destinations {
+        if let Target::Url(target) = &destination.target {
+            let made = clients.with(&target.as_ref().into());
+            made.map_err(|error| StartError::Destination { name: destination.name.to_string(), error: error.into() })?;
+        }
+    }
+    Ok(clients)
+}
+
 /// The destinations, each as a lane.
 pub(super) fn lanes(config: &Config, clock: &Arc<dyn Clock>, handlers: &Handlers) -> Result<Vec<LaneParts>, StartError> {
-    let kit = Kit { client: Client::new()?, clock: Arc::clone(clock), handlers: handlers.clone() };
+    let kit = Kit { clients: clients(config)?, clock: Arc::clone(clock), handlers: handlers.clone() };
     let lane = |destination: &config::Destination| match deliver::build(destination, &kit) {
         Ok(built) => Ok(LaneParts::new(destination, built)),
         Err(error) => Err(StartError::Destination { name: destination.name.to_string(), error }),

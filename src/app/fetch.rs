@@ -22,7 +22,8 @@ impl Fetch for Fetcher {
     async fn fetch(&self, url: &str, names: &[String]) -> Result<Bytes, String> {
         let url = url.parse().map_err(|_| "it is no URL".to_owned())?;
         let (method, headers, body) = ("GET".to_owned(), Headers::default(), Bytes::new());
-        let request = Request { method, url, headers, body, timeout: TIMEOUT, response_cap: MOST_BYTES };
+        let credentials = Default::default();
+        let request = Request { method, url, headers, credentials, body, timeout: TIMEOUT, response_cap: MOST_BYTES };
         let response = self.0.send(request).await.map_err(|error| error.to_string())?;
         if !(200..300).contains(&response.status) {
             return Err(format!("status {}", response.status));

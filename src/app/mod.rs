@@ -43,7 +43,7 @@ pub enum StartError {
         error: KeyError,
     },
     /// A destination cannot be made as it is configured.
-    #[error("destinations.{name}: {error}")]
+    #[error("destinations.{name}{}: {error}", .error.key())]
     Destination {
         /// The destination.
         name: String,
@@ -250,7 +250,7 @@ pub async fn forget_secret(database: &Path, source: &str) -> anyhow::Result<bool
     Ok(forgotten?)
 }
 
-/// Checks what `start` would check without opening anything: the form of every secret, certificate and key, and that every
+/// Checks what `start` would check without opening more than PEM files: the form of every secret, certificate and key, and that every
 /// destination can be made.
 ///
 /// # Errors

@@ -39,6 +39,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         method: "GET".into(),
         url: url.clone(),
         headers: Headers::default(),
+        credentials: Default::default(),
         body: Bytes::new(),
         timeout: Duration::from_secs(arguments.timeout.max(1)),
         response_cap: 1_024,

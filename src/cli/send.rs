@@ -145,6 +145,7 @@ pub(super) fn outgoing(fixture: &Fixture, to: &reqwest::Url) -> anyhow::Result<R
         method: recorded.method.clone(),
         url,
         headers: recorded.headers.without(|name| matches!(name, "host" | "content-length" | "connection" | "transfer-encoding")),
+        credentials: Default::default(),
         body: recorded.body.clone(),
         timeout: Duration::from_secs(30),
         response_cap: 4_096,

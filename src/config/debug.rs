@@ -34,7 +34,7 @@ impl fmt::Debug for UrlTarget {
             .field("tls", &self.tls)
             .field("connect_timeout", &self.connect_timeout)
             .field("dead_on", &self.dead_on)
-            .field("sign", &self.sign.len())
+            .field("sign", &self.sign)
             .finish()
     }
 }

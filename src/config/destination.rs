@@ -9,6 +9,7 @@ use secrecy::SecretString;
 use super::Rate;
 use crate::domain::{OnDead, TypePattern};
 use crate::route::{Filter, OnFilterError, OrderBy};
+use crate::signing::SigningKey;
 
 /// Where events go.
 #[derive(Debug, Clone)]
@@ -70,7 +71,7 @@ pub struct UrlTarget {
     /// Statuses after which a delivery is not tried again.
     pub dead_on: Vec<u16>,
     /// Keys to sign with, by Standard Webhooks; none to leave unsigned.
-    pub sign: Vec<SecretString>,
+    pub sign: Vec<SigningKey>,
 }
 
 impl UrlTarget {

@@ -11,6 +11,8 @@ use super::*;
 mod wrong;
 
 const SECRET: &str = "whsec_very-secret-value";
+/// A key to sign with, which has a form of its own.
+const SIGNING_KEY: &str = "whsec_dmVyeSBzZWNyZXQga2V5IHRvIHNpZ24gd2l0aA==";
 
 fn env(name: &str) -> Option<String> {
     match name {
@@ -18,6 +20,7 @@ fn env(name: &str) -> Option<String> {
         "BLANK" => Some("  ".into()),
         "UNSET" => None,
         "ONCEWARD_ADMIN_TOKEN" => Some("admin-token-0123456789".into()),
+        "DEPLOY_SIGNING_KEY" => Some(SIGNING_KEY.into()),
         "GITHUB_WEBHOOK_SECRET_OLD" => Some(format!("old-{SECRET}")),
         _ => Some(SECRET.into()),
     }
@@ -256,7 +259,9 @@ fn nothing_that_prints_shows_a_secret() {
     overrides.forward = Some(format!("http://user:{SECRET}@h/?token={SECRET}"));
     let text = format!(
         "[admin]\ntoken = \"{SECRET}\"\n[sources.a]\nprovider = \"github\"\nsecrets = [\"{SECRET}\"]\nurl = \"https://u:{SECRET}@h/?k={SECRET}\"\n\
-         [sources.b]\nprovider = \"github\"\nsecret = \"{SECRET}\"\nforward = \"http://{SECRET}@h/\"\n"
+         [sources.b]\nprovider = \"github\"\nsecret = \"{SECRET}\"\nforward = \"http://{SECRET}@h/\"\n\
+         [destinations.c]\nfrom = [\"a\"]\nurl = \"http://h/\"\nbearer = \"{SECRET}\"\nheaders = {{ X-A = \"{SECRET}\" }}\nsign = \"{SIGNING_KEY}\"\n\
+         [destinations.d]\nfrom = [\"a\"]\nurl = \"http://h/\"\nbasic = \"user:{SECRET}\"\n"
     );
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("onceward.toml");
@@ -271,7 +276,7 @@ fn nothing_that_prints_shows_a_secret() {
         format!("{:?}", overrides.sources[0]),
         config.warnings().join(" "),
     ] {
-        assert!(!shown.contains(SECRET), "{shown}");
+        assert!(!shown.contains(SECRET) && !shown.contains(&SIGNING_KEY[6..]), "{shown}");
     }
 }
 
@@ -280,7 +285,7 @@ fn no_error_shows_a_secret_wherever_it_was_written() {
     let keys =
         ["listen", "tls", "database", "public_url", "workers", "admin", "retention", "limits", "sources", "destinations", "providers"];
     let in_sources = ["secret", "secrets", "forward", "url", "params", "tolerance", "max_body", "rate_limit", "verify", "replay_guard"];
-    let in_destinations = ["from", "url", "timeout", "concurrency", "retry", "append_path"];
+    let in_destinations = ["from", "url", "timeout", "concurrency", "retry", "append_path", "bearer", "basic", "headers", "tls", "sign"];
     let at_top = keys.iter().map(|key| format!("{key} = \"{SECRET}\""));
     let sources = in_sources.iter().map(|key| format!("[sources.a]\nprovider = \"stripe\"\n{key} = \"{SECRET}\""));
     let destinations = in_destinations.iter().map(|key| format!("[destinations.a]\n{key} = \"{SECRET}\""));

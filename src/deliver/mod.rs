@@ -17,7 +17,7 @@ pub use http::HttpDestination;
 
 use crate::config::{self, Target};
 use crate::domain::{AttemptResult, ClaimedDelivery, Clock};
-use crate::net::Client;
+use crate::net::{Clients, SetupError};
 
 /// How much of an answer, or of a command's output, is kept in the history.
 const RESPONSE_CAP: usize = 4 * 1024;
@@ -40,6 +40,22 @@ pub enum BuildError {
         /// The names that there are.
         registered: Vec<String>,
     },
+    /// Its client cannot be made.
+    #[error(transparent)]
+    Client(#[from] SetupError),
+    /// A field to be set has no form in HTTP.
+    #[error("the header {0} cannot be sent")]
+    Field(String),
+}
+
+impl BuildError {
+    /// The destination's key that is wrong, led by a dot, where it is a certain one; else nothing.
+    pub fn key(&self) -> String {
+        match self {
+            Self::Client(SetupError { key: Some(key), .. }) => format!(".{key}"),
+            _ => String::new(),
+        }
+    }
 }
 
 fn names(registered: &[String]) -> String {
@@ -52,7 +68,7 @@ fn names(registered: &[String]) -> String {
 /// What destinations are made with.
 pub struct Kit {
     /// Sends to URLs.
-    pub client: Client,
+    pub clients: Clients,
     /// Judges the dates in answers.
     pub clock: Arc<dyn Clock>,
     /// The functions that destinations can name.
@@ -66,7 +82,10 @@ pub struct Kit {
 pub fn build(destination: &config::Destination, kit: &Kit) -> Result<Arc<dyn Destination>, BuildError> {
     let timeout = destination.timeout;
     Ok(match &destination.target {
-        Target::Url(target) => Arc::new(HttpDestination::new(kit.client.clone(), target, timeout, Arc::clone(&kit.clock))),
+        Target::Url(target) => {
+            let client = kit.clients.with(&target.as_ref().into())?;
+            Arc::new(HttpDestination::new(client, target, timeout, Arc::clone(&kit.clock))?)
+        }
         Target::Exec(target) => Arc::new(ExecDestination::new(target, timeout)),
         Target::Handler(name) => Arc::new(HandlerDestination::new(handler(name, &kit.handlers)?, timeout)),
     })

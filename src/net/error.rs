@@ -34,6 +34,9 @@ pub enum NetError {
     /// The connection ended before an answer came.
     #[error("the connection was closed before an answer came")]
     Cut,
+    /// The other side gave up the exchange, by the means that HTTP/2 has for it.
+    #[error("the other side ended the exchange before an answer came: {0}")]
+    Ended(String),
     /// What came back is not HTTP.
     #[error("no valid HTTP answer: {0}")]
     Malformed(String),
@@ -49,10 +52,6 @@ impl std::fmt::Display for Seconds {
 }
 
 impl NetError {
-    pub(super) fn setup(error: &reqwest::Error) -> Self {
-        Self::Setup(innermost(error))
-    }
-
     /// Reads the error's causes by type. The error's own text holds the URL, so it is never used.
     pub(super) fn from_reqwest(error: &reqwest::Error, connect_timeout: Duration) -> Self {
         if error.is_dns() {
@@ -61,6 +60,9 @@ impl NetError {
         if let Some(tls) = causes(error).find_map(|cause| cause.downcast_ref::<rustls::Error>()) {
             return Self::Tls(one_line(tls));
         }
+        if let Some(alert) = causes(error).find_map(alert) {
+            return Self::Tls(alert);
+        }
         let io = causes(error).find_map(|cause| cause.downcast_ref::<std::io::Error>()).map(std::io::Error::kind);
         match (io, error.is_connect()) {
             (Some(ErrorKind::ConnectionRefused), _) => Self::Refused,
@@ -68,9 +70,23 @@ impl NetError {
             (Some(kind), true) => Self::Unreachable(kind.to_string()),
             (None, true) => Self::Unreachable(innermost(error)),
             (Some(_), false) => Self::Cut,
-            // hyper's own error, which is no type of ours to ask
+            // hyper's own errors, which are no types of ours to ask
+            (None, false) if causes(error).any(|cause| cause.to_string() == "http2 error") => Self::from_http2(&innermost(error)),
             (None, false) if causes(error).any(|cause| cause.to_string().contains("connection closed")) => Self::Cut,
             (None, false) => Self::Malformed(innermost(error)),
+        }
+    }
+}
+
+impl NetError {
+    /// By the words of h2, up to where it adds what the other side wrote.
+    fn from_http2(text: &str) -> Self {
+        let (what, reason) = text.split_once(": ").unwrap_or((text, ""));
+        let reason = reason.split(" (").next().unwrap_or_default().to_owned();
+        match what {
+            "stream error received" | "connection error received" => Self::Ended(reason),
+            "stream error detected" | "connection error detected" | "protocol error" => Self::Malformed(reason),
+            _ => Self::Cut,
         }
     }
 }
@@ -87,9 +103,15 @@ fn causes<'a>(error: &'a reqwest::Error) -> impl Iterator<Item = Cause<'a>> {
     })
 }
 
+/// What the other side says of our certificate, which comes after the handshake and is text alone by then.
+fn alert(cause: Cause<'_>) -> Option<String> {
+    Some(one_line(cause)).filter(|text| text.starts_with("received fatal alert"))
+}
+
 type Cause<'a> = &'a (dyn Error + 'static);
 
-fn innermost(error: &reqwest::Error) -> String {
+/// The last of the causes, in one line.
+pub(super) fn innermost(error: &reqwest::Error) -> String {
     causes(error).last().map_or_else(|| "unknown cause".to_owned(), one_line)
 }
 

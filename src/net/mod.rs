@@ -3,8 +3,10 @@
 
 pub mod certificate;
 mod error;
+mod settings;
 #[cfg(test)]
 pub(crate) mod testing;
+mod tls;
 
 use std::time::Duration;
 
@@ -13,11 +15,9 @@ use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, Url};
 
 pub use error::NetError;
+pub use settings::{ClientSettings, Clients, SetupError};
 
 use crate::domain::{HeaderBuilder, Headers};
-
-/// How long a connection may take to be made, name resolution and TLS included.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long an unused connection is kept. Node and actix close theirs after 5 s: a request written in that very moment
 /// would be lost and count as a failed attempt, so ours go first.
@@ -25,6 +25,15 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// Unused connections kept for each host.
 const IDLE_CONNECTIONS: usize = 64;
+
+/// How long a connection of HTTP/2 may be silent under requests before it is asked whether it lives, and how long it may
+/// take to say so. All requests share it, so one that died unnoticed would fail them all until the system gives it up.
+const PING: Duration = Duration::from_secs(10);
+
+/// How much of an answer may be on its way over HTTP/2 before it is read.
+const STREAM_WINDOW: u32 = 64 << 10;
+/// The same of all answers of a connection together.
+const CONNECTION_WINDOW: u32 = 1 << 20;
 
 /// A request to send.
 #[derive(Clone)]
@@ -35,11 +44,13 @@ pub struct Request {
     pub url: Url,
     /// The header fields; `Host` and `Content-Length` are set by the client.
     pub headers: Headers,
+    /// Further fields, which replace those of the same name in `headers`. Nothing shows their values.
+    pub credentials: HeaderMap,
     /// The body.
     pub body: Bytes,
     /// The most time from connecting to the end of the answer.
     pub timeout: Duration,
-    /// How many bytes of the answer's body are read; the rest is dropped, and the connection with it.
+    /// How many bytes of the answer's body are read; the rest is dropped, over HTTP/1.1 together with the connection.
     pub response_cap: usize,
 }
 
@@ -47,7 +58,10 @@ pub struct Request {
 impl std::fmt::Debug for Request {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let host = self.url.host_str();
-        f.debug_struct("Request").field("method", &self.method).field("host", &host).field("headers", &self.headers).finish_non_exhaustive()
+        let credentials: Vec<_> = self.credentials.keys().map(HeaderName::as_str).collect();
+        let mut shown = f.debug_struct("Request");
+        shown.field("method", &self.method).field("host", &host).field("headers", &self.headers);
+        shown.field("credentials", &credentials).finish_non_exhaustive()
     }
 }
 
@@ -65,9 +79,13 @@ pub struct Response {
     pub truncated: bool,
 }
 
-/// The client: cheap to clone, and the clones share one pool of connections.
+/// The client: cheap to clone, and the clones share one pool of connections. It speaks HTTP/2 where an `https` server offers
+/// it, else HTTP/1.1.
 #[derive(Debug, Clone)]
-pub struct Client(reqwest::Client);
+pub struct Client {
+    http: reqwest::Client,
+    connect_timeout: Duration,
+}
 
 impl Client {
     /// A client that trusts the system's certificate authorities. On a system that has none, `http` still works and
@@ -76,8 +94,18 @@ impl Client {
     /// # Errors
     /// [`NetError::Setup`] when the TLS library cannot be set up.
     pub fn new() -> Result<Self, NetError> {
-        let built = builder().build().or_else(|_| builder().tls_certs_only([]).build());
-        built.map(Self).map_err(|error| NetError::setup(&error))
+        Self::with(&ClientSettings::default()).map_err(|error| NetError::Setup(error.problem))
+    }
+
+    /// A client with these settings.
+    ///
+    /// # Errors
+    /// [`SetupError`] when a file cannot be used, or the TLS library cannot be set up.
+    pub fn with(settings: &ClientSettings) -> Result<Self, SetupError> {
+        let connect_timeout = settings.connect_timeout;
+        let http = builder(connect_timeout).tls_backend_preconfigured(tls::config(&settings.tls)?).build();
+        let http = http.map_err(|error| SetupError { key: None, problem: error::innermost(&error) })?;
+        Ok(Self { http, connect_timeout })
     }
 
     /// Sends the request and reads the answer. Any status is an answer, a redirect too.
@@ -85,30 +113,40 @@ impl Client {
     /// # Errors
     /// [`NetError`] when no status came back, or the request cannot be put into HTTP.
     pub async fn send(&self, request: Request) -> Result<Response, NetError> {
-        let Request { method, url, headers, body, timeout, response_cap } = request;
+        let Request { method, url, headers, credentials, body, timeout, response_cap } = request;
         let deadline = tokio::time::Instant::now() + timeout;
         let method = Method::from_bytes(method.as_bytes()).map_err(|_| NetError::Unsendable("its method"))?;
         let mut fields = header_map(&headers)?;
         if !url.username().is_empty() || url.password().is_some() {
             fields.remove(AUTHORIZATION);
         }
-        let sending = self.0.request(method, url).headers(fields).body(body).send();
+        for (name, mut value) in credentials.into_iter().filter_map(|(name, value)| Some((name?, value))) {
+            // Keeps it out of logs, and of the tables of HTTP/2's header compression.
+            value.set_sensitive(true);
+            fields.insert(name, value);
+        }
+        let sending = self.http.request(method, url).headers(fields).body(body).send();
         let answer = match tokio::time::timeout_at(deadline, sending).await {
             Err(_) => return Err(NetError::TimedOut(timeout)),
-            Ok(Err(error)) => return Err(NetError::from_reqwest(&error, CONNECT_TIMEOUT)),
+            Ok(Err(error)) => return Err(NetError::from_reqwest(&error, self.connect_timeout)),
             Ok(Ok(answer)) => answer,
         };
         Ok(read(answer, response_cap, deadline).await)
     }
 }
 
-fn builder() -> reqwest::ClientBuilder {
+/// What is sent again within one attempt is only what the other side says it has not touched: a stream of HTTP/2 that it
+/// refused, or that was begun behind its farewell (RFC 9113, 8.7). That is reqwest's rule unless another one is set.
+fn builder(connect_timeout: Duration) -> reqwest::ClientBuilder {
     reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
-        .retry(reqwest::retry::never())
         .no_proxy()
         .referer(false)
-        .connect_timeout(CONNECT_TIMEOUT)
+        .connect_timeout(connect_timeout)
+        .http2_keep_alive_interval(PING)
+        .http2_keep_alive_timeout(PING)
+        .http2_initial_stream_window_size(STREAM_WINDOW)
+        .http2_initial_connection_window_size(CONNECTION_WINDOW)
         .pool_idle_timeout(IDLE_TIMEOUT)
         .pool_max_idle_per_host(IDLE_CONNECTIONS)
 }

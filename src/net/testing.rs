@@ -1,6 +1,7 @@
 //! A destination for tests: records every request byte for byte and answers as told, or not at all.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
@@ -18,6 +19,8 @@ pub(crate) enum Answer {
     SendAndCut(Vec<u8>),
     /// Sends these bytes and nothing more, but keeps the connection.
     SendAndHang(Vec<u8>),
+    /// Sends these bytes, and then one byte in that time, for ever.
+    SendAndDrip(Vec<u8>, Duration),
 }
 
 impl Answer {
@@ -110,11 +113,18 @@ async fn serve(stream: TcpStream, answer: Answer, seen: Arc<Seens>) {
     while let Some(request) = read(&mut stream).await {
         seen.requests.lock().unwrap().push(request);
         seen.changed.notify_waiters();
-        let (Answer::Send(bytes) | Answer::SendAndCut(bytes) | Answer::SendAndHang(bytes)) = &answer;
+        let (Answer::Send(bytes) | Answer::SendAndCut(bytes) | Answer::SendAndHang(bytes) | Answer::SendAndDrip(bytes, _)) = &answer;
         let sent = stream.write_all(bytes).await;
         match answer {
             Answer::Send(_) if sent.is_ok() => {}
             Answer::SendAndHang(_) => std::future::pending().await,
+            Answer::SendAndDrip(_, each) => {
+                let mut ticks = tokio::time::interval(each);
+                while stream.write_all(b"x").await.is_ok() {
+                    ticks.tick().await;
+                }
+                return;
+            }
             _ => return,
         }
     }

@@ -6,6 +6,7 @@ fn post(url: Url) -> Request {
         method: "POST".to_owned(),
         url,
         headers: Headers::default(),
+        credentials: HeaderMap::new(),
         body: Bytes::from_static(b"{}"),
         timeout: Duration::from_secs(10),
         response_cap: 1_000,
@@ -85,6 +86,21 @@ async fn a_status_stands_though_its_body_hangs_or_is_cut() {
 }
 
 #[tokio::test]
+async fn a_server_that_drips_is_cut_off_at_the_time_out_and_not_byte_by_byte() {
+    let drip = |begin: &[u8]| Answer::SendAndDrip(begin.to_vec(), Duration::from_millis(20));
+    let timeout = Duration::from_millis(300);
+    let server = Server::start(drip(b"HTTP/1.1 200 OK\r\nX-Long: ")).await;
+    let mut request = post(server.url("/"));
+    request.timeout = timeout;
+    assert_eq!(Client::new().unwrap().send(request).await.unwrap_err(), NetError::TimedOut(timeout));
+    let server = Server::start(drip(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")).await;
+    let mut request = post(server.url("/"));
+    request.timeout = timeout;
+    let answer = Client::new().unwrap().send(request).await.unwrap();
+    assert!(answer.truncated && !answer.body.is_empty() && answer.body.len() < 100, "{answer:?}");
+}
+
+#[tokio::test]
 async fn a_cut_before_the_answer_is_told_from_a_refusal_and_from_nonsense() {
     let cut = Server::start(Answer::SendAndCut(Vec::new())).await;
     assert_eq!(send(cut.url("/")).await.unwrap_err(), NetError::Cut);
@@ -143,6 +159,18 @@ async fn the_urls_credentials_replace_the_senders() {
     Client::new().unwrap().send(request).await.unwrap();
     let seen = &server.requests(1).await[0];
     assert_eq!(seen.headers.all("authorization").collect::<Vec<_>>(), [b"Basic dXNlcjpwYXNz"]);
+}
+
+#[tokio::test]
+async fn credentials_replace_fields_of_their_name_and_nothing_shows_them() {
+    let server = Server::start(Answer::status("200 OK", "", b"")).await;
+    let mut request = post(server.url("/"));
+    request.headers = [("x-key", &b"theirs"[..]), ("x-key", b"theirs"), ("x-kept", b"1")].into_iter().collect();
+    request.credentials.insert("x-key", HeaderValue::from_static("hush"));
+    assert!(!format!("{request:?}").contains("hush"), "{request:?}");
+    Client::new().unwrap().send(request).await.unwrap();
+    let seen = &server.requests(1).await[0];
+    assert_eq!((seen.headers.all("x-key").collect::<Vec<_>>(), seen.headers.text("x-kept")), (vec![&b"hush"[..]], Some("1")));
 }
 
 #[tokio::test]

@@ -97,3 +97,33 @@ async fn redirects_are_not_followed() {
     assert_eq!((receiver.seen().len(), elsewhere.seen().len()), (3, 0));
     app.finish().await;
 }
+
+/// A destination that proves what it gets by our own rows for Standard Webhooks.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_signed_holds_for_a_receiver_of_standard_webhooks() {
+    const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+    const OTHER: &str = "whsec_c2Vjb25kIGtleSwgMjQgYnl0ZXMgbG9uZw==";
+    // RFC 8032, 7.1, test 1.
+    const PRIVATE: &str = "whsk_nWGxne/9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A=";
+    const PUBLIC: &str = "whpk_11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=";
+    let source = |provider: &str, secret: &str| format!("[sources.in]\nprovider = \"{provider}\"\nsecret = \"{secret}\"\n");
+    let rows = [("standard-webhooks", SECRET), ("standard-webhooks", OTHER), ("standard-webhooks-v1a", PUBLIC)];
+    for (provider, secret) in rows {
+        let receiving = TestApp::start(&source(provider, secret)).await;
+        let sending = format!(
+            "[sources.github]\nprovider = \"github\"\nsecret = \"whsec_test_secret\"\n\
+             [destinations.hook]\nfrom = [\"github\"]\nurl = \"{}/hooks/in\"\nretry = {{ attempts = 1 }}\n\
+             sign = [\"{SECRET}\", \"{PRIVATE}\", \"{OTHER}\"]\n",
+            receiving.public
+        );
+        let sending = TestApp::start(&sending).await;
+        let request = github("guid.1 \u{fc}", "push", "{\"a\":\u{20}1}").header("webhook-id", "theirs");
+        assert_eq!(sending.send(request).await.status, 200);
+        sending.settled().await;
+        assert_eq!(sending.rows("/api/v1/deliveries").await[0]["status"], "delivered", "{provider}");
+        let event = receiving.rows("/api/v1/events").await.remove(0);
+        assert_eq!(event["event_id"], "github:guid%2E1%20%C3%BC", "{provider}");
+        sending.finish().await;
+        receiving.stop().await;
+    }
+}

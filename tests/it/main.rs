@@ -15,6 +15,7 @@ mod explain;
 mod filters;
 mod fixtures;
 mod forward;
+mod forward_tls;
 mod guarantees;
 mod handlers;
 mod handshakes;

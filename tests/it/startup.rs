@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use crate::support::command::{Ran, onceward};
+use crate::support::tls::Authority;
 use crate::support::{Process, locked};
 
 const SERVE: &[&str] =
@@ -54,6 +55,52 @@ async fn a_certificate_that_cannot_be_used_is_named() {
     std::fs::write(folder.path().join("cert.pem"), "hunter2").unwrap();
     std::fs::write(folder.path().join("key.pem"), "hunter2").unwrap();
     onceward(folder.path(), &arguments).await.ended(78).complains(&["tls: key.pem: "]);
+}
+
+#[tokio::test]
+async fn a_pem_file_of_a_destination_that_cannot_be_used_is_named_by_its_key() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    let authority = Authority::new();
+    authority.write(path, "ca.pem");
+    authority.vouch("a.example.com", 2999).write(path, "a");
+    authority.vouch("b.example.com", 2999).write(path, "b");
+    std::fs::write(path.join("text.pem"), "hunter2\n").unwrap();
+    std::fs::write(path.join("broken.pem"), "-----BEGIN hunter2\n").unwrap();
+    std::fs::write(path.join("open.pem"), "-----BEGIN CERTIFICATE-----\nhunter2\n").unwrap();
+    std::fs::write(path.join("empty.pem"), "-----BEGIN CERTIFICATE-----\naHVudGVyMg==\n-----END CERTIFICATE-----\n").unwrap();
+    std::fs::write(path.join("key.pem"), "-----BEGIN PRIVATE KEY-----\naHVudGVyMg==\n-----END PRIVATE KEY-----\n").unwrap();
+    std::fs::write(path.join("large.pem"), vec![b'\n'; 2 << 20]).unwrap();
+    let cases = [
+        ("ca = \"absent.pem\"", "ca: absent.pem: No such file"),
+        ("ca = \".\"", "ca: .: "),
+        ("ca = \"text.pem\"", "ca: text.pem holds no certificate in PEM"),
+        ("ca = \"a-key.pem\"", "ca: a-key.pem holds no certificate in PEM"),
+        ("ca = \"broken.pem\"", "ca: broken.pem is no valid PEM"),
+        ("ca = \"open.pem\"", "ca: open.pem is no valid PEM"),
+        ("ca = \"empty.pem\"", "ca: empty.pem holds a certificate that cannot be read"),
+        ("ca = \"large.pem\"", "ca: large.pem is too large"),
+        ("cert = \"text.pem\", key = \"a-key.pem\"", "cert: text.pem holds no certificate in PEM"),
+        ("cert = \"empty.pem\", key = \"a-key.pem\"", "cert: empty.pem holds a certificate that cannot be read"),
+        ("cert = \"a.pem\", key = \"a.pem\"", "key: a.pem holds no private key in PEM"),
+        ("cert = \"a.pem\", key = \"key.pem\"", "key: key.pem holds a private key of a kind that is not supported"),
+        ("cert = \"a.pem\", key = \"b-key.pem\"", "key: b-key.pem is not the key of the first certificate in a.pem"),
+    ];
+    let file = |tls: &str| {
+        format!(
+            "[sources.github]\nprovider = \"github\"\nsecret = \"hunter2\"\n\
+             [destinations.x]\nfrom = [\"github\"]\nurl = \"https://127.0.0.1:1/\"\ntls = {{ {tls} }}\n"
+        )
+    };
+    for (tls, said) in cases {
+        std::fs::write(path.join("onceward.toml"), file(tls)).unwrap();
+        for arguments in [&["check"][..], &["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]] {
+            let ran = onceward(path, arguments).await.ended(78).complains(&[&format!("destinations.x.tls.{said}")]);
+            assert!(!ran.stderr.contains("aHVudGVyMg"), "{}", ran.stderr);
+        }
+    }
+    std::fs::write(path.join("onceward.toml"), file("ca = \"ca.pem\", cert = \"a.pem\", key = \"a-key.pem\"")).unwrap();
+    onceward(path, &["check"]).await.ended(0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -9,9 +9,10 @@ use reqwest::header::{HeaderName, HeaderValue};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::values::http_url;
-use crate::config::file::{self, Secret};
+use crate::config::file::{self, OneOrMany, Secret};
 use crate::config::report::Keys;
 use crate::config::{Auth, ClientTls, ExecTarget, Target, UrlTarget};
+use crate::signing::SigningKey;
 
 /// Header fields that a destination cannot set: those of the connection, and those by which Onceward is known.
 const RESERVED_FIELDS: &[&str] = &[
@@ -90,9 +91,10 @@ fn refuse(written: &Written, message: &str, keys: &mut Keys<'_>) {
 fn url(text: &str, written: &mut file::Destination, keys: &mut Keys<'_>) -> Option<UrlTarget> {
     let url = http_url(keys, "url", text);
     let auth = auth(written, url.as_ref(), keys);
-    let headers = headers(written.headers.take().unwrap_or_default(), auth.is_some(), &mut keys.below("headers"));
+    let has_auth = auth.is_some() || url.as_ref().is_some_and(has_credentials);
+    let headers = headers(written.headers.take().unwrap_or_default(), has_auth, &mut keys.below("headers"));
     let tls = written.tls.take().map(|tls| client_tls(&tls, &mut keys.below("tls"))).unwrap_or_default();
-    let sign = written.sign.take().map(|keys| keys.0.into_iter().map(|key| key.0).collect()).unwrap_or_default();
+    let sign = written.sign.take().map(|written| sign(&written, keys)).unwrap_or_default();
     let connect_timeout = keys.duration("connect_timeout", written.connect_timeout.as_deref(), UrlTarget::CONNECT_TIMEOUT);
     let dead_on = numbers(written.dead_on.take(), 400..=599, "a status of 400 to 599", keys);
     let append_path = written.append_path.unwrap_or(false);
@@ -105,7 +107,7 @@ fn auth(written: &mut file::Destination, url: Option<&Url>, keys: &mut Keys<'_>)
     if bearer.is_some() && basic.is_some() {
         keys.problem("basic", "stands beside `bearer`: a request has one of the two");
     }
-    if (bearer.is_some() || basic.is_some()) && url.is_some_and(|url| !url.username().is_empty() || url.password().is_some()) {
+    if (bearer.is_some() || basic.is_some()) && url.is_some_and(has_credentials) {
         keys.problem(key, "stands beside the user or password in `url`: a request has one of the two");
     }
     let auth = match (bearer, basic) {
@@ -116,7 +118,7 @@ fn auth(written: &mut file::Destination, url: Option<&Url>, keys: &mut Keys<'_>)
     let (Auth::Bearer(secret) | Auth::Basic(secret)) = &auth;
     if secret.expose_secret().trim().is_empty() {
         keys.problem(key, "is empty");
-    } else if !is_field_value(secret) {
+    } else if matches!(auth, Auth::Bearer(_)) && !is_field_value(secret) || secret.expose_secret().contains(char::is_control) {
         keys.problem(key, "holds a character that a header cannot");
     } else if matches!(auth, Auth::Basic(_)) && !secret.expose_secret().contains(':') {
         keys.problem(key, "is not of the form \"user:password\"");
@@ -133,7 +135,7 @@ fn headers(written: BTreeMap<String, Secret>, has_auth: bool, keys: &mut Keys<'_
         } else if RESERVED_FIELDS.contains(&&*lower) || lower.starts_with("onceward-") || lower.starts_with("proxy-") {
             keys.problem(&name, "is set by Onceward itself, or belongs to the connection");
         } else if lower == "authorization" && has_auth {
-            keys.problem(&name, "stands beside `bearer` or `basic`: a request has one of the two");
+            keys.problem(&name, "stands beside `bearer`, `basic` or a user in `url`: a request has one of them");
         } else if headers.iter().any(|(known, _)| *known == lower) {
             keys.problem(&name, "is written twice, in other letters");
         } else if !is_field_value(&value) {
@@ -142,6 +144,29 @@ fn headers(written: BTreeMap<String, Secret>, has_auth: bool, keys: &mut Keys<'_
         headers.push((lower, value));
     }
     headers
+}
+
+fn has_credentials(url: &Url) -> bool {
+    !url.username().is_empty() || url.password().is_some()
+}
+
+/// The keys of `sign`, which is one or a list.
+fn sign(written: &OneOrMany, keys: &mut Keys<'_>) -> Vec<SigningKey> {
+    if written.0.is_empty() {
+        keys.problem("sign", "is empty: write at least one key, or leave it out");
+    }
+    let mut parsed = Vec::new();
+    for (at, Secret(key)) in written.0.iter().enumerate() {
+        match SigningKey::parse(key.expose_secret()) {
+            Ok(key) => parsed.push(key),
+            Err(error) => {
+                let item = keys.item("sign", at);
+                let path = if keys.report.places.knows(&item) { item } else { keys.path("sign") };
+                keys.report.problem(&path, error);
+            }
+        }
+    }
+    parsed
 }
 
 fn is_field_value(value: &SecretString) -> bool {

@@ -2,19 +2,22 @@
 //! Onceward's.
 
 use crate::deliver::{facts, trace};
-use crate::domain::{ClaimedDelivery, HeaderBuilder, Headers};
+use crate::domain::{ClaimedDelivery, HeaderBuilder, Headers, Timestamp};
+use crate::signing::{self, SigningKey};
 
 /// Room for the fields that are added.
 const ADDED: usize = 512;
 
-/// The fields to send. `random` becomes a trace's and a span's ID if the sender has begun no trace.
-pub(super) fn forwarded(delivery: &ClaimedDelivery, random: [u8; 24]) -> Headers {
+/// The fields to send. `random` becomes a trace's and a span's ID if the sender has begun no trace. With keys
+/// it is signed for `now`, and the sender's fields of that kind stay behind; without, they are the sender's to send.
+pub(super) fn forwarded(delivery: &ClaimedDelivery, random: [u8; 24], keys: &[SigningKey], now: Timestamp) -> Headers {
     let event = &delivery.event;
     let sent = &event.headers;
     let mut fields = HeaderBuilder::with_capacity(sent.encoded().len() + ADDED);
     let trace = trace::sent(sent);
     let hop_by_hop: Vec<&[u8]> = named_by_connection(sent).collect();
-    for (name, value) in sent.iter().filter(|(name, _)| is_forwarded(name, &hop_by_hop)) {
+    let is_ours = |name: &str| !keys.is_empty() && signing::FIELDS.contains(&name);
+    for (name, value) in sent.iter().filter(|(name, _)| is_forwarded(name, &hop_by_hop) && !is_ours(name)) {
         // The recommendation has `tracestate` share the fate of its `traceparent`.
         if trace.is_some() || !matches!(name, "traceparent" | "tracestate") {
             fields.push(name, value);
@@ -28,6 +31,13 @@ pub(super) fn forwarded(delivery: &ClaimedDelivery, random: [u8; 24]) -> Headers
     }
     for (name, value) in facts::known(delivery) {
         fields.push(name, value.as_bytes());
+    }
+    if !keys.is_empty() {
+        // A "." ends the ID in what is signed, so that none may be in it; "%" is always encoded, so that this is no other ID's.
+        let id = facts::idempotency_key(&event.key).replace('.', "%2E");
+        for (name, value) in signing::FIELDS.iter().zip(signing::sign(keys, id, now, &event.body)) {
+            fields.push(name, value.as_bytes());
+        }
     }
     fields.build()
 }
@@ -51,9 +61,10 @@ mod tests {
     use std::sync::Arc;
 
     use bytes::Bytes;
+    use proptest::prelude::*;
 
     use super::*;
-    use crate::domain::{DeliveryId, EventKey, Lease, StoredEvent, Timestamp};
+    use crate::domain::{DeliveryId, EventKey, Lease, StoredEvent};
 
     fn delivery(event_id: &str, event_type: &str, headers: &[(&str, &str)]) -> ClaimedDelivery {
         ClaimedDelivery {
@@ -73,6 +84,11 @@ mod tests {
                 received_at: Timestamp::from_secs(0),
             }),
         }
+    }
+
+    /// The fields of an unsigned request.
+    fn forwarded(delivery: &ClaimedDelivery, random: [u8; 24]) -> Headers {
+        super::forwarded(delivery, random, &[], Timestamp::from_secs(0))
     }
 
     fn list(headers: &Headers) -> Vec<(String, String)> {
@@ -164,5 +180,40 @@ mod tests {
             assert_eq!(fields.text("onceward-event-type"), Some(expected));
             assert_eq!(fields.text("idempotency-key"), Some(format!("github:{expected}").as_str()));
         }
+    }
+
+    const SIGNED: &[(&str, &str)] =
+        &[("webhook-id", "theirs"), ("webhook-timestamp", "1"), ("webhook-signature", "v1,theirs"), ("x-kept", "1")];
+
+    #[test]
+    fn the_senders_own_signature_stays_unless_we_sign() {
+        let delivery = delivery("guid.1%", "", SIGNED);
+        assert_eq!(list(&forwarded(&delivery, [1; 24]))[..4], pairs(SIGNED));
+        let key = SigningKey::parse("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap();
+        let keys = [key.clone(), key];
+        let fields = super::forwarded(&delivery, [1; 24], &keys, Timestamp::from_millis(7_999));
+        for name in signing::FIELDS {
+            assert_eq!(fields.all(name).count(), 1, "{name}");
+        }
+        assert_eq!((fields.text("webhook-id"), fields.text("webhook-timestamp")), (Some("github:guid%2E1%25"), Some("7")));
+        assert_eq!(fields.text("idempotency-key"), Some("github:guid.1%25"));
+        let [.., signature] = signing::sign(&keys, "github:guid%2E1%25".to_owned(), Timestamp::from_secs(7), b"");
+        assert_eq!((fields.text("webhook-signature"), fields.text("x-kept")), (Some(signature.as_str()), Some("1")));
+    }
+
+    proptest! {
+        #[test]
+        fn the_id_that_is_signed_has_no_dot_and_is_one_events_alone(ids in any::<[String; 2]>(), dots in "[.%2E]{0,6}") {
+            let key = SigningKey::parse("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap();
+            let sent = |id: &str| {
+                let fields = super::forwarded(&delivery(id, "", &[]), [1; 24], std::slice::from_ref(&key), Timestamp::from_secs(0));
+                fields.text("webhook-id").unwrap().to_owned()
+            };
+            let ids = ids.map(|id| format!("{id}{dots}"));
+            let sent = ids.each_ref().map(|id| sent(id));
+            prop_assert!(sent.iter().all(|id| !id.contains('.') && id.bytes().all(|byte| byte.is_ascii_graphic())));
+            prop_assert_eq!(ids[0] == ids[1], sent[0] == sent[1]);
+        }
+
     }
 }

@@ -1,6 +1,7 @@
 //! A URL as destination: the sender's request, forwarded with what Onceward knows about it. Success is a 2xx.
 
 mod answer;
+mod credentials;
 mod fields;
 mod target;
 
@@ -9,27 +10,36 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use reqwest::Url;
+use reqwest::header::HeaderMap;
 
-use super::{Destination, RESPONSE_CAP};
+use super::{BuildError, Destination, RESPONSE_CAP};
 use crate::config::UrlTarget;
 use crate::domain::{AttemptResult, ClaimedDelivery, Clock, Health, Outcome};
 use crate::net::{Client, NetError, Request, Response};
+use crate::signing::SigningKey;
 
 /// Forwards events to a URL.
 pub struct HttpDestination {
     client: Client,
     url: Url,
     append_path: bool,
+    credentials: HeaderMap,
+    sign: Vec<SigningKey>,
     dead_on: Vec<u16>,
     timeout: Duration,
     clock: Arc<dyn Clock>,
 }
 
 impl HttpDestination {
-    /// Forwards to the URL, an attempt taking at most `timeout`. The clock judges the dates in answers.
-    pub fn new(client: Client, target: &UrlTarget, timeout: Duration, clock: Arc<dyn Clock>) -> Self {
-        let UrlTarget { url, append_path, dead_on, .. } = target;
-        Self { client, url: url.clone(), append_path: *append_path, dead_on: dead_on.clone(), timeout, clock }
+    /// Forwards to the URL, an attempt taking at most `timeout`. The clock judges the dates in answers, and
+    /// says when a request is signed. What the target says of TLS is the client's.
+    ///
+    /// # Errors
+    /// [`BuildError::Field`] when a header to be set has no form in HTTP.
+    pub fn new(client: Client, target: &UrlTarget, timeout: Duration, clock: Arc<dyn Clock>) -> Result<Self, BuildError> {
+        let credentials = credentials::fields(target)?;
+        let UrlTarget { url, append_path, dead_on, sign, .. } = target.clone();
+        Ok(Self { client, url, append_path, credentials, sign, dead_on, timeout, clock })
     }
 
     fn result(&self, answer: Result<Response, NetError>) -> AttemptResult {
@@ -61,7 +71,8 @@ impl Destination for HttpDestination {
         let request = Request {
             method: event.method.clone(),
             url,
-            headers: fields::forwarded(delivery, rand::random()),
+            headers: fields::forwarded(delivery, rand::random(), &self.sign, self.clock.now()),
+            credentials: self.credentials.clone(),
             body: event.body.clone(),
             timeout: self.timeout,
             response_cap: RESPONSE_CAP,

@@ -1,6 +1,7 @@
 use bytes::Bytes;
 
 use super::*;
+use crate::config::Auth;
 use crate::domain::{DeliveryId, EventKey, Headers, Lease, ManualClock, StoredEvent, Timestamp};
 use crate::net::testing::{Answer, Server};
 
@@ -29,7 +30,7 @@ fn delivery() -> ClaimedDelivery {
 fn destination(url: Url, append_path: bool, timeout: Duration) -> HttpDestination {
     let clock = ManualClock::at(Timestamp::parse("2026-01-02T03:04:05Z").unwrap());
     let target = UrlTarget { append_path, ..UrlTarget::plain(url) };
-    HttpDestination::new(Client::new().unwrap(), &target, timeout, Arc::new(clock))
+    HttpDestination::new(Client::new().unwrap(), &target, timeout, Arc::new(clock)).unwrap()
 }
 
 async fn attempt_at(server: &Server) -> AttemptResult {
@@ -117,6 +118,75 @@ async fn a_huge_answer_is_kept_up_to_4_kib() {
     let server = Server::start(Answer::status("500 Oh", "", &vec![b'x'; 3_000_000])).await;
     let result = attempt_at(&server).await;
     assert_eq!((result.status_code, result.response.map(|kept| kept.len())), (Some(500), Some(4_096)));
+}
+
+/// A destination with these settings, at a clock of the test's own.
+fn configured(target: &UrlTarget, clock: &Arc<ManualClock>) -> HttpDestination {
+    let clock = Arc::clone(clock) as Arc<dyn Clock>;
+    HttpDestination::new(Client::new().unwrap(), target, Duration::from_secs(10), clock).unwrap()
+}
+
+fn with_headers(headers: &[(&'static str, &[u8])]) -> ClaimedDelivery {
+    let mut delivery = delivery();
+    Arc::get_mut(&mut delivery.event).unwrap().headers = headers.iter().copied().collect();
+    delivery
+}
+
+#[tokio::test]
+async fn configured_fields_and_credentials_replace_the_senders() {
+    let server = Server::start(Answer::status("302 Found", "Location: /elsewhere\r\n", b"")).await;
+    let clock = Arc::new(ManualClock::at(Timestamp::from_secs(0)));
+    let sent =
+        with_headers(&[("x-api-key", b"theirs"), ("x-api-key", b"theirs too"), ("authorization", b"Bearer theirs"), ("x-kept", b"1")]);
+    let auths =
+        [(Auth::Bearer("hunter2".into()), "Bearer hunter2"), (Auth::Basic("us\u{e9}r:hunter2".into()), "Basic dXPDqXI6aHVudGVyMg==")];
+    for (at, (auth, expected)) in auths.into_iter().enumerate() {
+        let headers = vec![("x-api-key".to_owned(), "hunter2".into()), ("content-type".to_owned(), "text/ours".into())];
+        let target = UrlTarget { headers, auth: Some(auth), ..UrlTarget::plain(server.url("/in")) };
+        let result = configured(&target, &clock).attempt(&sent).await;
+        assert_eq!(result.outcome, retry("answered 302: redirects are not followed", None), "no other place is told the credentials");
+        let seen = server.requests(at + 1).await.pop().unwrap();
+        for (name, value) in [("authorization", expected), ("x-api-key", "hunter2"), ("content-type", "text/ours"), ("x-kept", "1")] {
+            assert_eq!(seen.headers.all(name).collect::<Vec<_>>(), [value.as_bytes()], "{name}");
+        }
+        assert_eq!(seen.line, "PUT /in HTTP/1.1");
+    }
+    let target = UrlTarget { headers: vec![("x-api-key".to_owned(), "a\nb".into())], ..UrlTarget::plain(server.url("/")) };
+    let error = HttpDestination::new(Client::new().unwrap(), &target, Duration::from_secs(1), clock).err().unwrap();
+    assert_eq!(error.to_string(), "the header x-api-key cannot be sent");
+}
+
+#[tokio::test]
+async fn nothing_shows_what_is_configured_to_be_sent() {
+    let server = Server::start(Answer::status("200 OK", "", b"")).await;
+    let headers = vec![("x-api-key".to_owned(), "hunter2".into())];
+    let target = UrlTarget { headers, auth: Some(Auth::Bearer("hunter2".into())), ..UrlTarget::plain(server.url("/in")) };
+    let credentials = credentials::fields(&target).unwrap();
+    let (method, url, headers, body) = ("GET".to_owned(), server.url("/"), Headers::default(), Bytes::new());
+    let request = Request { method, url, headers, credentials: credentials.clone(), body, timeout: Duration::ZERO, response_cap: 0 };
+    let shown = format!("{target:?} {credentials:?} {request:?}");
+    assert!(!shown.contains("hunter2") && shown.contains("x-api-key"), "{shown}");
+}
+
+#[tokio::test]
+async fn every_attempt_is_signed_for_its_own_time_over_the_bytes_that_are_sent() {
+    let server = Server::start(Answer::status("500 Oh", "", b"")).await;
+    let keys = ["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsk_BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc="];
+    let sign = keys.map(|key| SigningKey::parse(key).unwrap());
+    let target = UrlTarget { sign: sign.to_vec(), ..UrlTarget::plain(server.url("/in")) };
+    let clock = Arc::new(ManualClock::at(Timestamp::from_secs(1_000)));
+    let sent = with_headers(&[("webhook-signature", b"v1,theirs"), ("webhook-id", b"theirs"), ("webhook-timestamp", b"7")]);
+    let destination = configured(&target, &clock);
+    for (attempt, second) in [(1, 1_000), (2, 87_400)] {
+        clock.set(Timestamp::from_secs(second));
+        destination.attempt(&sent).await;
+        let seen = server.requests(attempt).await.pop().unwrap();
+        let expected = crate::signing::sign(&sign, "github:guid%201".to_owned(), Timestamp::from_secs(second), &seen.body);
+        for (name, value) in crate::signing::FIELDS.iter().zip(expected) {
+            assert_eq!(seen.headers.all(name).collect::<Vec<_>>(), [value.as_bytes()], "{name}");
+        }
+        assert_eq!(seen.body, BODY);
+    }
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ pub(crate) mod process;
 pub(crate) mod raw;
 pub(crate) mod receiver;
 pub(crate) mod signed;
+pub(crate) mod tls;
 
 pub(crate) use app::{Answer, TestApp};
 pub(crate) use process::Process;
