@@ -18,6 +18,7 @@ const CONFINED: &[(&str, &[&str], &str)] = &[
     ("rusqlite", &["src/store/sqlite"], "only the SQLite engine knows SQLite"),
     ("sqlite", &["src/store", "src/app"], "only app names an engine"),
     ("actix_*", &["src/http", "src/app"], "only http and its wiring know the HTTP server"),
+    ("cel", &["src/route/filter"], "only filters know CEL"),
     (
         "expose_secret",
         &[

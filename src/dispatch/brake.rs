@@ -8,10 +8,12 @@ use tokio::time::Instant;
 /// The wait after the first such answer that names none; twice as long after each one that follows.
 const FIRST: Duration = Duration::from_secs(1);
 
+/// The longest wait, whatever the destination asks for one delivery: others may fare better.
+const LONGEST: Duration = Duration::from_secs(60);
+
 /// How much a lane is slowed down.
 #[derive(Debug)]
 pub(super) struct Brake {
-    /// The longest wait, whatever the destination asks for: others than the one delivery may fare better.
     longest: Duration,
     until: Option<Instant>,
     /// The most at once; none while it is not slowed down.
@@ -20,9 +22,9 @@ pub(super) struct Brake {
 }
 
 impl Brake {
-    /// One that does not brake.
+    /// One that does not brake, and never longer than this nor a minute.
     pub(super) fn new(longest: Duration) -> Self {
-        Self { longest, until: None, width: None, wait: FIRST }
+        Self { longest: longest.min(LONGEST), until: None, width: None, wait: FIRST }
     }
 
     /// When something may begin again; `None` for now.

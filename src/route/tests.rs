@@ -157,6 +157,13 @@ async fn however_many_slow_filters_there_are_each_event_waits_its_time_alone() {
     assert!(begin.elapsed() < Duration::from_secs(3), "{:?}", begin.elapsed());
     assert!(many.iter().all(|routed| routed.deliveries.is_empty() && routed.failures.len() == 1));
     assert!(many.iter().any(|routed| routed.failures[0].cause.contains("no thread was free")), "{many:?}");
+    // What needs no body does not wait for one that nobody could read in time.
+    let mixed = Routes { routes: vec![filtered("quick", "type == \"push\"", OnFilterError::Skip)], ..slow.clone() };
+    let mixed = Routes { routes: [slow.routes.clone(), mixed.routes].concat(), ..mixed };
+    let large = self::event("hub", "push", format!("[{}0]", "0,".repeat(100_000)));
+    for routed in futures_util::future::join_all((0..40).map(|_| mixed.choose(&large))).await {
+        assert_eq!(names(&routed), ["quick"]);
+    }
     // The threads have ended by themselves, or will: what comes later finds a place.
     let small = self::event("hub", "push", "[0,0]");
     while !slow.choose(&small).await.failures.is_empty() {}

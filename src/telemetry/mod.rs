@@ -5,6 +5,7 @@ mod metrics;
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use ::metrics::{Counter, Histogram};
 use tracing::{debug, info, warn};
@@ -113,6 +114,20 @@ impl Telemetry {
         }
     }
 
+    fn body_differs(&self, event: &EventKey, quiet: bool) {
+        self.metrics.count("onceward_body_differs_total", &[("source", &event.source)]);
+        match quiet {
+            false => warn!(source.name = &*event.source, event.id = ?event.event_id, "a duplicate has other content"),
+            true => debug!(source.name = &*event.source, event.id = ?event.event_id, "a duplicate has other content"),
+        }
+    }
+
+    fn circuit_opened(&self, destination: &str, probe_in: Duration) {
+        self.metrics.count("onceward_circuit_opened_total", &[("destination", destination)]);
+        let probe_in_ms = probe_in.as_millis() as u64;
+        warn!(destination.name = destination, probe_in_ms, "destination keeps failing: deliveries wait, one at a time probes");
+    }
+
     fn attempted(&self, end: &AttemptEnd<'_>) {
         let destination: &str = end.destination;
         let (outcome, reason) = match end.outcome {
@@ -163,13 +178,7 @@ impl Observer for Telemetry {
                 debug!(source.name = &*event.source, event.id = ?event.event_id, "duplicate");
             }
             Happening::SameContent { event, earlier, dropped, quiet } => self.same_content(event, earlier, *dropped, *quiet),
-            Happening::BodyDiffers { event, quiet } => {
-                self.metrics.count("onceward_body_differs_total", &[("source", &event.source)]);
-                match quiet {
-                    false => warn!(source.name = &*event.source, event.id = ?event.event_id, "a duplicate has other content"),
-                    true => debug!(source.name = &*event.source, event.id = ?event.event_id, "a duplicate has other content"),
-                }
-            }
+            Happening::BodyDiffers { event, quiet } => self.body_differs(event, *quiet),
             Happening::FilterFailed { destination, event, cause, quiet } => self.filter_failed(destination, event, cause, *quiet),
             Happening::Handshake { source } => {
                 self.request(source, "handshake");
@@ -204,11 +213,7 @@ impl Observer for Telemetry {
             }
             Happening::StoreFailed { cause } => warn!(cause, "the store failed"),
             Happening::Attempted(end) => self.attempted(end),
-            Happening::CircuitOpened { destination, probe_in } => {
-                self.metrics.count("onceward_circuit_opened_total", &[("destination", destination)]);
-                let probe_in_ms = probe_in.as_millis() as u64;
-                warn!(destination.name = &***destination, probe_in_ms, "destination keeps failing: deliveries wait, one at a time probes");
-            }
+            Happening::CircuitOpened { destination, probe_in } => self.circuit_opened(destination, *probe_in),
             Happening::CircuitClosed { destination } => info!(destination.name = &***destination, "destination works again"),
         }
     }

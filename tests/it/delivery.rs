@@ -252,7 +252,9 @@ async fn a_destination_says_when_it_wants_to_be_asked_again() {
     let soon = httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(in_an_hour));
     let far = "99999999".to_owned();
     receiver.next([Behaviour::RetryAfter(503, "3600".into()), Behaviour::RetryAfter(429, soon), Behaviour::RetryAfter(503, far)]);
-    let app = TestApp::start(&format!("{GITHUB}{}", destination("hook", &receiver, "concurrency = 1"))).await;
+    // The lane as a whole is slowed down for a second at most.
+    let more = "concurrency = 1\ncircuit = { failures = 0, probe = \"1s\", max_probe = \"1s\" }";
+    let app = TestApp::start(&format!("{GITHUB}{}", destination("hook", &receiver, more))).await;
     for (id, least, most) in [("seconds", 3500, 3601), ("date", 3500, 3601), ("far", 86_300, 86_401)] {
         app.send(github(id, "push", "{}")).await;
         let path = format!("github/{id}");

@@ -245,8 +245,8 @@ async fn thousands_of_attempts_leave_no_process_thread_or_file_behind() {
     let folder = tempfile::tempdir().unwrap();
     // Some fail, some write, some read, some cannot be started.
     let script = "case $ONCEWARD_ATTEMPT in *[05]) cat;; *7) sleep 0 & esac; exit 1";
-    let more = "concurrency = 16\nretry = { attempts = 50, first = \"1ms\", max = \"1ms\" }\n\
-        [destinations.absent]\nfrom = [\"github\"]\nexec = [\"onceward-no-such-program\"]\nconcurrency = 16\n\
+    let more = "concurrency = 16\ncircuit = { failures = 0 }\nretry = { attempts = 50, first = \"1ms\", max = \"1ms\" }\n\
+        [destinations.absent]\nfrom = [\"github\"]\nexec = [\"onceward-no-such-program\"]\nconcurrency = 16\ncircuit = { failures = 0 }\n\
         retry = { attempts = 10, first = \"1ms\", max = \"1ms\" }";
     let process = serve(&folder, script, more).await;
     let before = holdings(&process.pid());

@@ -288,6 +288,16 @@ fn every_function_that_is_allowed_is_there() {
 }
 
 #[test]
+fn the_filters_of_the_readme_are_filters() {
+    let readme = include_str!("../../../README.md");
+    let filters: Vec<_> = readme.lines().filter_map(|line| line.strip_prefix("filter = '")?.strip_suffix('\'')).collect();
+    assert_eq!(filters.len(), 5, "{filters:?}");
+    for filter in filters {
+        assert!(decide(filter).is_ok(), "{filter}");
+    }
+}
+
+#[test]
 fn debug_shows_nothing_of_the_text() {
     assert!(!format!("{:?}", Filter::parse("body.x == \"hush\"").unwrap()).contains("hush"));
 }
