@@ -19,7 +19,7 @@ use crate::config::{Config, Database};
 use crate::deliver::{BuildError, Handlers};
 use crate::dispatch::{self, Dispatcher};
 use crate::domain::{Clock, Observer, Silent, SystemClock};
-use crate::history::History;
+use crate::history::{Control, History};
 use crate::http::{self, Access, AdminParts, ListenError, Listener, PublicParts};
 use crate::ingest::Ingest;
 use crate::store::Inbox as _;
@@ -147,6 +147,9 @@ impl App {
         let admin = AdminParts {
             ingest,
             history: history.clone(),
+            control: Control::new(Arc::clone(&store) as _, dispatcher.waker(), Arc::clone(&clock)),
+            destinations: config.destinations.clone(),
+            lanes: dispatcher.lanes(),
             telemetry: Arc::clone(&telemetry),
             clock: Arc::clone(&clock),
             access: Access::new(config.admin.token.as_ref()),

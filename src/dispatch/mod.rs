@@ -25,7 +25,7 @@ pub use retry::verdict;
 
 use crate::config::{self, Retry};
 use crate::deliver::Destination;
-use crate::domain::{Clock, Happening, Observer, OnDead, Reservation, Wake};
+use crate::domain::{Clock, Happening, LaneState, Lanes, Observer, OnDead, Reservation, Wake};
 use crate::store::Outbox;
 
 use attempt::Worker;
@@ -115,6 +115,12 @@ impl Wake for Posts {
     }
 }
 
+impl Lanes for Posts {
+    fn states(&self) -> Vec<LaneState> {
+        self.0.values().map(|post| post.state()).collect()
+    }
+}
+
 impl Dispatcher {
     /// A dispatcher that does nothing until [`Dispatcher::run`].
     pub fn new(parts: Parts) -> Self {
@@ -142,6 +148,11 @@ impl Dispatcher {
     /// Wakes the lanes of the destinations it is told. Works before [`Dispatcher::run`] too, and does nothing after it.
     pub fn waker(&self) -> Arc<dyn Wake> {
         Arc::clone(&self.posts) as Arc<dyn Wake>
+    }
+
+    /// Tells how the destinations fare.
+    pub fn lanes(&self) -> Arc<dyn Lanes> {
+        Arc::clone(&self.posts) as Arc<dyn Lanes>
     }
 
     /// Delivers until `shutdown`. Then claims nothing more, lets attempts in flight go on for the grace period, hands back

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::gate::{Gate, Limits, Room};
 use super::lane::LEASE;
-use crate::domain::{ClaimedDelivery, Observer, Reservation};
+use crate::domain::{ClaimedDelivery, LaneState, Observer, Reservation};
 
 /// The lane of one destination, from outside.
 pub(super) struct Post {
@@ -77,6 +77,13 @@ impl Post {
     /// How many attempts are in flight.
     pub(super) fn running(&self) -> usize {
         self.concurrency.saturating_sub(self.places.available_permits())
+    }
+
+    /// How its destination fares.
+    pub(super) fn state(&self) -> LaneState {
+        let now = Instant::now();
+        let next_probe = self.gate.next_probe(now).map(|at| at.duration_since(now));
+        LaneState { destination: Arc::clone(&self.name), in_flight: self.running(), next_probe }
     }
 
     /// The other end of what is handed over: for the lane, once.

@@ -103,6 +103,14 @@ impl FakeOutbox {
         state.rows.len() - 1
     }
 
+    /// Leases a delivery as if it had been recorded so.
+    pub(super) fn lease(&self, id: usize) -> ClaimedDelivery {
+        let mut state = self.state();
+        let row = &mut state.rows[id];
+        (row.attempt, row.leased) = (1, true);
+        claimed(id, row)
+    }
+
     /// Waits until the state is as wanted.
     pub(super) async fn until(&self, wanted: impl Fn(&State) -> bool) {
         loop {

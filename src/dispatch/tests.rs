@@ -1,6 +1,7 @@
 //! Time is tokio's paused clock: it stands while anything can run and then jumps to the next timer, so an assertion that no
 //! time has passed says that nothing was waited for.
 
+mod handed_over;
 mod held_back;
 mod shutdown;
 

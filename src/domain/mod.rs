@@ -19,7 +19,7 @@ pub use delivery::{
 };
 pub use event::{EventKey, ReplayGuard, StoredEvent, VerifiedEvent, VerifiedParts};
 pub use headers::{HeaderBuilder, Headers, MalformedHeaders};
-pub use observe::{AttemptEnd, Happening, Observer, Reservation, Silent, Wake};
+pub use observe::{AttemptEnd, Happening, LaneState, Lanes, Observer, Reservation, Silent, Wake};
 pub use rejection::{
     CredentialPlace, NewRejection, RefusedRequest, Rejection, RejectionStatus, SealKey, SealedCredential, SealedCredentials,
 };

@@ -173,6 +173,23 @@ pub trait Wake: Send + Sync {
     }
 }
 
+/// How a destination fares.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LaneState {
+    /// Its name.
+    pub destination: Arc<str>,
+    /// Attempts under way.
+    pub in_flight: usize,
+    /// The wait until the next probe may begin, while the circuit is open.
+    pub next_probe: Option<Duration>,
+}
+
+/// Tells how destinations fare.
+pub trait Lanes: Send + Sync {
+    /// Those that are configured.
+    fn states(&self) -> Vec<LaneState>;
+}
+
 /// A place at a destination, kept free until it is used or dropped.
 pub struct Reservation {
     lease: Duration,

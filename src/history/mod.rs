@@ -1,12 +1,14 @@
 //! Questions about what happened, with answers in the shapes that the API and the command line show.
 
+mod control;
 mod cursor;
 mod view;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-pub use crate::store::{DeliveryFilter, EventFilter, Order, RejectionFilter, StoreError};
+pub use crate::store::{Change, DeliveryFilter, EventFilter, Order, RejectionFilter, StoreError};
+pub use control::Control;
 pub use cursor::{Cursor, CursorError};
 pub use view::{AttemptView, DeliveryView, EventView, PageView, RefusedView, RejectionView};
 

@@ -115,8 +115,12 @@ pub struct DeliveryView {
     pub status: &'static str,
     /// Attempts begun.
     pub attempts: u32,
-    /// When the next attempt is due; `null` while one runs and after the end.
+    /// When the next attempt is due; `null` while one runs, while another stands before it in its order, and after the end.
     pub next_attempt_at: Option<Timestamp>,
+    /// Whether another one has to come to its end before this one is due.
+    pub waits_in_line: bool,
+    /// Whether it is dead and those behind it in its order wait.
+    pub holds_line: bool,
     /// When it was created.
     pub created_at: Timestamp,
     /// When it ended.
@@ -141,6 +145,8 @@ impl DeliveryView {
             status: row.status.as_str(),
             attempts: row.attempts,
             next_attempt_at: row.next_attempt_at,
+            waits_in_line: row.waits_in_line,
+            holds_line: row.holds_line,
             created_at: row.created_at,
             finished_at: row.finished_at,
             replay: row.replay,

@@ -9,8 +9,8 @@ use actix_web::{HttpRequest, HttpResponse};
 
 use super::problem::Problem;
 use super::receive::READ;
-use crate::domain::{Backlog, Clock, Code};
-use crate::history::History;
+use crate::domain::{Backlog, Clock, Code, Lanes};
+use crate::history::{Control, History};
 use crate::ingest::Ingest;
 use crate::telemetry::{Metrics, Telemetry};
 
@@ -20,6 +20,8 @@ pub(super) struct Ops {
     pub(super) history: History,
     pub(super) telemetry: Arc<Telemetry>,
     pub(super) clock: Arc<dyn Clock>,
+    pub(super) lanes: Arc<dyn Lanes>,
+    pub(super) control: Control,
     /// Destinations that have been shown with a backlog: without one, they are shown with none.
     pub(super) backlogged: Mutex<BTreeSet<Arc<str>>>,
 }
@@ -38,6 +40,18 @@ impl Ops {
             let labels = [("destination", &**destination)];
             metrics.set("onceward_pending_deliveries", &labels, pending as f64);
             metrics.set("onceward_oldest_pending_seconds", &labels, age);
+        }
+    }
+}
+
+impl Ops {
+    /// The gauges of how destinations fare.
+    fn show_lanes(&self, metrics: &Metrics, paused: &BTreeSet<String>) {
+        for lane in self.lanes.states() {
+            let labels = [("destination", &*lane.destination)];
+            metrics.set("onceward_circuit_open", &labels, f64::from(u8::from(lane.next_probe.is_some())));
+            metrics.set("onceward_destination_paused", &labels, f64::from(u8::from(paused.contains(&*lane.destination))));
+            metrics.set("onceward_attempts_in_flight", &labels, lane.in_flight as f64);
         }
     }
 }
@@ -65,5 +79,6 @@ pub(super) async fn metrics(ops: Data<Ops>) -> Result<HttpResponse, Problem> {
     metrics.set("onceward_queue_depth", &[], size.queued as f64);
     let backlogs = ops.history.backlog().await?;
     ops.show_backlogs(metrics, &backlogs);
+    ops.show_lanes(metrics, &ops.control.paused().await?);
     Ok(HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(metrics.render()))
 }

@@ -16,14 +16,15 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_util::sync::CancellationToken;
 
 use super::access::{self, Access};
+use super::api::destinations::Destinations;
 use super::body::Budget;
 use super::connections::Connections;
 use super::ops::{self, Ops};
 use super::problem;
 use super::receive::{self, Public};
-use crate::config::{Limits, Tls};
-use crate::domain::Clock;
-use crate::history::History;
+use crate::config::{Destination, Limits, Tls};
+use crate::domain::{Clock, Lanes};
+use crate::history::{Control, History};
 use crate::ingest::Ingest;
 use crate::telemetry::Telemetry;
 
@@ -65,6 +66,12 @@ pub struct AdminParts {
     pub ingest: Arc<Ingest>,
     /// Answers the API's questions.
     pub history: History,
+    /// Does what the API orders.
+    pub control: Control,
+    /// The destinations as configured.
+    pub destinations: Vec<Destination>,
+    /// Tells how they fare.
+    pub lanes: Arc<dyn Lanes>,
     /// Has the metrics.
     pub telemetry: Arc<Telemetry>,
     /// The time, for ages.
@@ -152,9 +159,13 @@ pub fn admin(address: SocketAddr, parts: AdminParts) -> Result<Listener, ListenE
         ingest: parts.ingest,
         history: parts.history,
         telemetry: parts.telemetry,
-        clock: parts.clock,
+        clock: Arc::clone(&parts.clock),
+        lanes: Arc::clone(&parts.lanes),
+        control: parts.control.clone(),
         backlogged: Mutex::default(),
     });
+    let control = Data::new(parts.control);
+    let destinations = Data::new(Destinations { configured: parts.destinations, lanes: parts.lanes, clock: parts.clock });
     let access = Data::new(parts.access);
     let connections = Connections::new(parts.keep_alive + parts.header_timeout);
     let used = Data::from(Arc::clone(&connections));
@@ -166,6 +177,8 @@ pub fn admin(address: SocketAddr, parts: AdminParts) -> Result<Listener, ListenE
             .app_data(history.clone())
             .app_data(ingest.clone())
             .app_data(ops.clone())
+            .app_data(control.clone())
+            .app_data(destinations.clone())
             .app_data(used.clone())
             .wrap(from_fn(access::guard))
             .service(resource("/healthz").to(|request: actix_web::HttpRequest| async move { ops::healthz(&request) }))

@@ -51,6 +51,22 @@ impl Pointer {
     }
 }
 
+impl fmt::Display for Pointer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|name| write!(f, "/{}", name.replace('~', "~0").replace('/', "~1")))
+    }
+}
+
+/// As it is configured.
+impl fmt::Display for OrderBy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Source => f.write_str("source"),
+            Self::Pointer(pointer) => pointer.fmt(f),
+        }
+    }
+}
+
 fn unescaped(name: &str) -> Option<String> {
     let mut parts = name.split('~');
     let mut text = parts.next().unwrap_or_default().to_owned();

@@ -85,7 +85,7 @@ async fn with_one_event() -> (TestApp, Receiver) {
 
 const EVENT: &str = "source provider event_id type received_at status duplicates last_duplicate_at size content_type headers verified_by same_content_as body_differs deliveries";
 /// `source` and `event_id` say whose a delivery is that is shown alone.
-const DELIVERY: &str = "id source event_id destination status attempts next_attempt_at created_at finished_at replay last_error history";
+const DELIVERY: &str = "id source event_id destination status attempts next_attempt_at waits_in_line holds_line created_at finished_at replay last_error history";
 const ATTEMPT: &str = "attempt at duration_ms status_code error response";
 
 /// These fields but for one.

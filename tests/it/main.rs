@@ -19,6 +19,7 @@ mod forward_tls;
 mod guarantees;
 mod handlers;
 mod handshakes;
+mod lanes;
 mod limits;
 mod linear;
 mod lists;

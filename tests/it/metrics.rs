@@ -23,6 +23,9 @@ const METRICS: &[(&str, &[&str])] = &[
     ("onceward_queue_depth", &[]),
     ("onceward_pending_deliveries", &["destination"]),
     ("onceward_oldest_pending_seconds", &["destination"]),
+    ("onceward_circuit_open", &["destination"]),
+    ("onceward_destination_paused", &["destination"]),
+    ("onceward_attempts_in_flight", &["destination"]),
     ("onceward_database_bytes", &[]),
     ("onceward_wal_bytes", &[]),
 ];

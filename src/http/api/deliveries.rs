@@ -1,12 +1,11 @@
-//! Deliveries: the list, and one with its attempts.
+//! Deliveries: the list, one with its attempts, and what an operator can do about it.
 
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 
 use super::params::Params;
 use crate::domain::{Code, DeliveryId, DeliveryStatus};
-use crate::history::DeliveryFilter;
-use crate::history::History;
+use crate::history::{Change, Control, DeliveryFilter, History};
 use crate::http::problem::Problem;
 
 /// `GET /api/v1/deliveries`
@@ -26,8 +25,37 @@ pub(super) async fn list(request: HttpRequest, history: Data<History>) -> Result
 
 /// `GET /api/v1/deliveries/{id}`
 pub(super) async fn show(path: Path<String>, history: Data<History>) -> Result<HttpResponse, Problem> {
-    let not_found = || Problem::new(Code::NotFound);
-    let id = path.into_inner().parse().map_err(|_| not_found())?;
-    let delivery = history.delivery(DeliveryId(id)).await?.ok_or_else(not_found)?;
+    one(&history, id(&path)?).await
+}
+
+/// `POST /api/v1/deliveries/{id}/retry`
+pub(super) async fn retry(path: Path<String>, control: Data<Control>, history: Data<History>) -> Result<HttpResponse, Problem> {
+    let id = id(&path)?;
+    done(control.retry(id).await?)?;
+    one(&history, id).await
+}
+
+/// `POST /api/v1/deliveries/{id}/cancel`
+pub(super) async fn cancel(path: Path<String>, control: Data<Control>, history: Data<History>) -> Result<HttpResponse, Problem> {
+    let id = id(&path)?;
+    done(control.cancel(id).await?)?;
+    one(&history, id).await
+}
+
+fn id(path: &Path<String>) -> Result<DeliveryId, Problem> {
+    path.parse().map(DeliveryId).map_err(|_| Problem::new(Code::NotFound))
+}
+
+async fn one(history: &History, id: DeliveryId) -> Result<HttpResponse, Problem> {
+    let delivery = history.delivery(id).await?.ok_or_else(|| Problem::new(Code::NotFound))?;
     Ok(HttpResponse::Ok().json(delivery))
+}
+
+fn done(change: Change) -> Result<(), Problem> {
+    match change {
+        Change::Done { .. } => Ok(()),
+        Change::Unknown => Err(Problem::new(Code::NotFound)),
+        Change::Conflict(status) => Err(Problem::new(Code::Conflict).detail(format!("the delivery is {}", status.as_str()))),
+        Change::Gone => Err(Problem::new(Code::Conflict).detail("the event's content is no longer stored")),
+    }
 }

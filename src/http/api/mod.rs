@@ -1,12 +1,13 @@
 //! The admin API, version 1: thin handlers that turn parameters into questions to `history`.
 
 mod deliveries;
+pub(super) mod destinations;
 mod events;
 mod params;
 mod rejections;
 
 use actix_web::http::Method;
-use actix_web::web::{ServiceConfig, get, post, resource};
+use actix_web::web::{ServiceConfig, delete, get, post, put, resource};
 
 use super::problem::method_not_allowed;
 
@@ -14,6 +15,9 @@ use super::problem::method_not_allowed;
 const READ: &[Method] = &[Method::GET];
 /// What a resource takes that is an order.
 const ORDER: &[Method] = &[Method::POST];
+
+/// What a resource takes that is there or not.
+const SWITCH: &[Method] = &[Method::PUT, Method::DELETE];
 
 /// Mounts the API's resources.
 pub(super) fn configure(app: &mut ServiceConfig) {
@@ -24,6 +28,16 @@ pub(super) fn configure(app: &mut ServiceConfig) {
         .service(resource("/api/v1/events/{source}/{event_id}/body").route(get().to(events::body)).default_service(read_only()))
         .service(resource("/api/v1/deliveries").route(get().to(deliveries::list)).default_service(read_only()))
         .service(resource("/api/v1/deliveries/{id}").route(get().to(deliveries::show)).default_service(read_only()))
+        .service(resource("/api/v1/deliveries/{id}/retry").route(post().to(deliveries::retry)).default_service(orders_only()))
+        .service(resource("/api/v1/deliveries/{id}/cancel").route(post().to(deliveries::cancel)).default_service(orders_only()))
+        .service(resource("/api/v1/destinations").route(get().to(destinations::list)).default_service(read_only()))
+        .service(resource("/api/v1/destinations/{name}").route(get().to(destinations::show)).default_service(read_only()))
+        .service(
+            resource("/api/v1/destinations/{name}/pause")
+                .route(put().to(destinations::pause))
+                .route(delete().to(destinations::resume))
+                .default_service(method_not_allowed(SWITCH)),
+        )
         .service(resource("/api/v1/rejections").route(get().to(rejections::list)).default_service(read_only()))
         .service(resource("/api/v1/rejections/reverify").route(post().to(rejections::reverify_all)).default_service(orders_only()))
         .service(resource("/api/v1/rejections/{id}").route(get().to(rejections::show)).default_service(read_only()))

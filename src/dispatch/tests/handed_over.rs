@@ -1,0 +1,77 @@
+//! What is handed over while it is recorded, instead of being claimed.
+
+use super::*;
+use crate::domain::ClaimedDelivery;
+
+/// A delivery as it was recorded, under its lease.
+fn leased(bench: &Bench, destination: &str) -> (usize, ClaimedDelivery) {
+    let row = bench.outbox.add(destination, bench.now().plus(lane::LEASE));
+    (row, bench.outbox.lease(row))
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_handed_over_is_attempted_at_once_and_never_claimed() {
+    let bench = Bench::new();
+    let running = bench.run_idle(vec![lane("a", &FakeDestination::willing())]).await;
+    tokio::task::yield_now().await;
+    let place = running.waker.reserve(&"a".into()).unwrap();
+    let (row, delivery) = leased(&bench, "a");
+    place.begin(delivery);
+    let delivered = bench.delivered(row).await;
+    assert_eq!((delivered.attempt, bench.elapsed(), bench.outbox.state().claims.len()), (1, Duration::ZERO, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_place_is_given_away_before_what_waits_has_been_claimed() {
+    let bench = Bench::new();
+    let hanging = FakeDestination::hanging();
+    let running = bench.run_idle(vec![LaneParts { limits: limits(2), ..lane("a", &hanging) }]).await;
+    tokio::task::yield_now().await;
+    running.wake("a");
+    assert!(running.waker.reserve(&"a".into()).is_none(), "something is due that nobody has claimed");
+    bench.outbox.until(|state| state.claims.len() == 2).await;
+    tokio::task::yield_now().await;
+    let places: Vec<_> = (0..3).map(|_| running.waker.reserve(&"a".into())).collect();
+    assert_eq!(places.iter().flatten().count(), 2, "as many as there are");
+    drop(places);
+    assert!(running.waker.reserve(&"a".into()).is_some(), "what is not used is free again");
+    assert!(running.waker.reserve(&"unknown".into()).is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn places_that_are_not_used_do_not_count_against_the_rate() {
+    let bench = Bench::new();
+    let limits = Limits { rate: Some(config::Rate { count: 10, per: SECOND }), ..limits(16) };
+    let running = bench.run_idle(vec![LaneParts { limits, ..lane("a", &FakeDestination::willing()) }]).await;
+    tokio::task::yield_now().await;
+    for _ in 0..100 {
+        assert!(running.waker.reserve(&"a".into()).is_some());
+    }
+    let place = running.waker.reserve(&"a".into()).unwrap();
+    let (row, delivery) = leased(&bench, "a");
+    place.begin(delivery);
+    assert!(running.waker.reserve(&"a".into()).is_none(), "this one counts");
+    bench.delivered(row).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_handed_over_to_a_lane_that_is_held_or_stops_and_what_was_goes_back() {
+    let bench = Bench::new();
+    bench.outbox.state().paused = true;
+    let running = bench.run_idle(vec![lane("a", &FakeDestination::willing())]).await;
+    tokio::task::yield_now().await;
+    assert!(running.waker.reserve(&"a".into()).is_none());
+    bench.outbox.state().paused = false;
+    running.wake("a");
+    bench.outbox.until(|state| state.claims.len() == 2).await;
+    tokio::task::yield_now().await;
+    let place = running.waker.reserve(&"a".into()).unwrap();
+    let (row, delivery) = leased(&bench, "a");
+    bench.shutdown.cancel();
+    place.begin(delivery);
+    running.task.await.unwrap();
+    assert!(running.waker.reserve(&"a".into()).is_none());
+    let state = bench.outbox.state();
+    let row = &state.rows[row];
+    assert_eq!((row.leased, row.attempt, row.status), (false, 1, DeliveryStatus::Pending), "handed back, or delivered before");
+}

@@ -1,0 +1,78 @@
+//! What an operator can do about deliveries and destinations. Whatever it changes is committed first; then the lane is woken.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use crate::domain::{Clock, DeliveryId, Wake};
+use crate::store::{self, Change, StoreError};
+
+/// Orders of an operator.
+#[derive(Clone)]
+pub struct Control {
+    store: Arc<dyn store::Control>,
+    wake: Arc<dyn Wake>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Control {
+    /// Changes this store and wakes these lanes.
+    pub fn new(store: Arc<dyn store::Control>, wake: Arc<dyn Wake>, clock: Arc<dyn Clock>) -> Self {
+        Self { store, wake, clock }
+    }
+
+    /// Makes a delivery due now: one that waits, or one that is dead or cancelled, whose schedule then begins anew.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot commit.
+    pub async fn retry(&self, id: DeliveryId) -> Result<Change, StoreError> {
+        let change = self.store.retry(id, self.clock.now()).await?;
+        Ok(self.woken(change))
+    }
+
+    /// Calls a delivery off.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot commit.
+    pub async fn cancel(&self, id: DeliveryId) -> Result<Change, StoreError> {
+        let change = self.store.cancel(id, self.clock.now()).await?;
+        // The next one in its line may have become due.
+        Ok(self.woken(change))
+    }
+
+    /// Holds a destination: attempts in flight end, and no other begins until it is released, whatever restarts meanwhile.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot commit.
+    pub async fn pause(&self, destination: &Arc<str>) -> Result<(), StoreError> {
+        self.set(destination, true).await
+    }
+
+    /// Releases a destination.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot commit.
+    pub async fn resume(&self, destination: &Arc<str>) -> Result<(), StoreError> {
+        self.set(destination, false).await
+    }
+
+    /// The destinations that are held.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be read.
+    pub async fn paused(&self) -> Result<BTreeSet<String>, StoreError> {
+        Ok(self.store.paused().await?.into_iter().collect())
+    }
+
+    async fn set(&self, destination: &Arc<str>, paused: bool) -> Result<(), StoreError> {
+        self.store.pause(Arc::clone(destination), paused).await?;
+        self.wake.wake(destination);
+        Ok(())
+    }
+
+    fn woken(&self, change: Change) -> Change {
+        if let Change::Done { destination } = &change {
+            self.wake.wake(destination);
+        }
+        change
+    }
+}

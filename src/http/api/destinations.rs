@@ -1,0 +1,207 @@
+//! Destinations: as configured, without secrets, and how they fare; holding and releasing one.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use actix_web::HttpResponse;
+use actix_web::web::{Data, Path};
+use serde::Serialize;
+
+use crate::config::{Destination, Retry, Target};
+use crate::domain::{Backlog, Clock, Code, LaneState, Lanes, Timestamp, print_duration};
+use crate::history::{Control, History};
+use crate::http::problem::Problem;
+use crate::route::OnFilterError;
+
+/// What the endpoints look at.
+pub(in crate::http) struct Destinations {
+    /// As configured, in the order of the file.
+    pub(in crate::http) configured: Vec<Destination>,
+    /// How they fare.
+    pub(in crate::http) lanes: Arc<dyn Lanes>,
+    /// The time, to tell when something is due.
+    pub(in crate::http) clock: Arc<dyn Clock>,
+}
+
+/// A destination.
+#[derive(Serialize)]
+struct View<'d> {
+    name: &'d str,
+    kind: &'static str,
+    /// Where it goes, without credentials, query and arguments.
+    target: String,
+    from: Vec<&'d str>,
+    types: Vec<String>,
+    /// Whether there is a filter. Its text may hold a secret.
+    filtered: bool,
+    on_filter_error: &'static str,
+    timeout: String,
+    concurrency: usize,
+    /// `50/1s`; `null` for any number.
+    rate_limit: Option<String>,
+    order_by: Option<String>,
+    on_dead: &'static str,
+    retry: RetryView,
+    circuit: CircuitView,
+    /// Whether nothing goes there until it is released.
+    paused: bool,
+    /// Attempts under way.
+    in_flight: usize,
+    /// Unfinished deliveries.
+    pending: u64,
+    oldest_pending_at: Option<Timestamp>,
+}
+
+#[derive(Serialize)]
+struct RetryView {
+    attempts: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    first: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    factor: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    schedule: Option<Vec<String>>,
+}
+
+#[derive(Serialize)]
+struct CircuitView {
+    /// `closed`, or `open`.
+    state: &'static str,
+    /// So many failures one after another open it; `null` for never.
+    failures: Option<u32>,
+    probe: String,
+    max_probe: String,
+    /// When the next probe may begin, while it is open.
+    next_probe_at: Option<Timestamp>,
+}
+
+/// `GET /api/v1/destinations`
+pub(super) async fn list(this: Data<Destinations>, control: Data<Control>, history: Data<History>) -> Result<HttpResponse, Problem> {
+    let known = Known::ask(&this, &control, &history).await?;
+    let views: Vec<_> = this.configured.iter().map(|destination| known.view(destination)).collect();
+    Ok(HttpResponse::Ok().json(serde_json::json!({ "data": views, "next": null })))
+}
+
+/// `GET /api/v1/destinations/{name}`
+pub(super) async fn show(
+    path: Path<String>,
+    this: Data<Destinations>,
+    control: Data<Control>,
+    history: Data<History>,
+) -> Result<HttpResponse, Problem> {
+    let destination = this.named(&path)?;
+    Ok(HttpResponse::Ok().json(Known::ask(&this, &control, &history).await?.view(destination)))
+}
+
+/// `PUT /api/v1/destinations/{name}/pause`
+pub(super) async fn pause(
+    path: Path<String>,
+    this: Data<Destinations>,
+    control: Data<Control>,
+    history: Data<History>,
+) -> Result<HttpResponse, Problem> {
+    control.pause(&this.named(&path)?.name).await?;
+    show(path, this, control, history).await
+}
+
+/// `DELETE /api/v1/destinations/{name}/pause`
+pub(super) async fn resume(
+    path: Path<String>,
+    this: Data<Destinations>,
+    control: Data<Control>,
+    history: Data<History>,
+) -> Result<HttpResponse, Problem> {
+    control.resume(&this.named(&path)?.name).await?;
+    show(path, this, control, history).await
+}
+
+impl Destinations {
+    fn named(&self, name: &str) -> Result<&Destination, Problem> {
+        self.configured.iter().find(|destination| *destination.name == *name).ok_or_else(|| Problem::new(Code::NotFound))
+    }
+}
+
+/// What is known of all destinations at one time.
+struct Known {
+    now: Timestamp,
+    lanes: Vec<LaneState>,
+    paused: BTreeSet<String>,
+    backlogs: Vec<Backlog>,
+}
+
+impl Known {
+    async fn ask(this: &Destinations, control: &Control, history: &History) -> Result<Self, Problem> {
+        let (paused, backlogs) = (control.paused().await?, history.backlog().await?);
+        Ok(Self { now: this.clock.now(), lanes: this.lanes.states(), paused, backlogs })
+    }
+
+    fn view<'d>(&self, destination: &'d Destination) -> View<'d> {
+        let name = &destination.name;
+        let lane = self.lanes.iter().find(|lane| lane.destination == *name);
+        let backlog = self.backlogs.iter().find(|backlog| backlog.destination == *name);
+        View {
+            name,
+            kind: kind(&destination.target),
+            target: destination.target.shown(),
+            from: destination.from.iter().map(|source| &**source).collect(),
+            types: destination.types.iter().map(ToString::to_string).collect(),
+            filtered: destination.filter.is_some(),
+            on_filter_error: match destination.on_filter_error {
+                OnFilterError::Deliver => "deliver",
+                OnFilterError::Skip => "skip",
+            },
+            timeout: print_duration(destination.timeout),
+            concurrency: destination.concurrency,
+            rate_limit: destination.rate_limit.map(|rate| format!("{}/{}", rate.count, print_duration(rate.per))),
+            order_by: destination.order_by.as_ref().map(ToString::to_string),
+            on_dead: destination.on_dead.as_str(),
+            retry: retry(&destination.retry),
+            circuit: self.circuit(destination, lane),
+            paused: self.paused.contains(&**name),
+            in_flight: lane.map_or(0, |lane| lane.in_flight),
+            pending: backlog.map_or(0, |backlog| backlog.pending),
+            oldest_pending_at: backlog.and_then(|backlog| backlog.oldest),
+        }
+    }
+
+    fn circuit(&self, destination: &Destination, lane: Option<&LaneState>) -> CircuitView {
+        let settings = &destination.circuit;
+        let next_probe = lane.and_then(|lane| lane.next_probe);
+        CircuitView {
+            state: if next_probe.is_some() { "open" } else { "closed" },
+            failures: settings.failures,
+            probe: print_duration(settings.probe),
+            max_probe: print_duration(settings.max_probe),
+            next_probe_at: next_probe.map(|wait| self.now.plus(wait)),
+        }
+    }
+}
+
+fn kind(target: &Target) -> &'static str {
+    match target {
+        Target::Url(_) => "url",
+        Target::Exec(_) => "exec",
+        Target::Handler(_) => "handler",
+    }
+}
+
+fn retry(retry: &Retry) -> RetryView {
+    match retry {
+        Retry::Exponential { attempts, first, max, factor } => RetryView {
+            attempts: u64::from(*attempts),
+            first: Some(print_duration(*first)),
+            max: Some(print_duration(*max)),
+            factor: Some(*factor),
+            schedule: None,
+        },
+        Retry::Schedule(waits) => RetryView {
+            attempts: waits.len() as u64 + 1,
+            first: None,
+            max: None,
+            factor: None,
+            schedule: Some(waits.iter().map(|wait| print_duration(*wait)).collect()),
+        },
+    }
+}
