@@ -4,6 +4,7 @@
 //! [`domain::RawRequest`] → [`domain::VerifiedEvent`] → [`store::Recorded`] → [`domain::ClaimedDelivery`] →
 //! [`domain::Attempt`].
 
+pub mod alert;
 pub mod app;
 pub mod cli;
 pub mod config;

@@ -4,10 +4,11 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use super::StartError;
+use crate::alert::{self, Alerts};
 use crate::config::{self, Config, Target};
 use crate::deliver::{self, Handlers, Kit};
 use crate::dispatch::LaneParts;
-use crate::domain::Clock;
+use crate::domain::{Clock, OWN_SOURCE};
 use crate::ingest;
 use crate::net::Clients;
 use crate::route::{Route, Routes};
@@ -49,6 +50,14 @@ pub(super) fn routes(config: &Config) -> Routes {
         order_by: destination.order_by.clone(),
     };
     Routes::new(config.destinations.iter().map(route).collect())
+}
+
+/// What Onceward has to say, if any destination takes it.
+pub(super) fn alerts(config: &Config, clock: &Arc<dyn Clock>) -> Option<(Arc<Alerts>, alert::Pending)> {
+    let is_own = |source: &Arc<str>| **source == *OWN_SOURCE;
+    let is_taken = config.destinations.iter().any(|destination| destination.from.iter().any(is_own));
+    let config::Rate { count, per } = config.alerts.rejections;
+    is_taken.then(|| Alerts::new(routes(config), Arc::clone(clock), (count, per)))
 }
 
 /// The clients of the destinations that are URLs: those with the same settings share one.

@@ -15,10 +15,11 @@ use secrecy::SecretString;
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
+use crate::alert::Scribe;
 use crate::config::{Config, Database};
 use crate::deliver::{BuildError, Handlers};
 use crate::dispatch::{self, Dispatcher};
-use crate::domain::{Clock, Observer, Silent, SystemClock};
+use crate::domain::{Announce, Clock, Observer, Silent, SystemClock};
 use crate::history::{Control, History};
 use crate::http::{self, Access, AdminParts, ListenError, Listener, PublicParts};
 use crate::ingest::Ingest;
@@ -101,6 +102,8 @@ pub struct App {
     dispatcher: Dispatcher,
     store: Arc<SqliteStore>,
     keeper: keep::Keeper,
+    /// There where somebody takes Onceward's own events.
+    scribe: Option<Scribe>,
     history: History,
 }
 
@@ -120,7 +123,10 @@ impl App {
     pub async fn start_with(config: &Config, extras: Extras) -> Result<Self, StartError> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let telemetry = Arc::new(Telemetry::default());
-        let observer: Arc<dyn Observer> = Arc::new(Tee::new(Arc::clone(&telemetry) as Arc<dyn Observer>, extras.watcher));
+        let alerts = build::alerts(config, &clock);
+        let told = alerts.as_ref().map(|(alerts, _)| Arc::clone(alerts) as Arc<dyn Observer>);
+        let observer = Arc::new(Tee::new(Arc::clone(&telemetry) as Arc<dyn Observer>, extras.watcher));
+        let observer: Arc<dyn Observer> = Arc::new(Tee::new(observer, told));
         let sources = build::sources(config)?;
         let lanes = build::lanes(config, &clock, &extras.handlers)?;
         let store = Arc::new(open(config, Arc::clone(&observer))?);
@@ -130,6 +136,7 @@ impl App {
             lanes,
             clock: Arc::clone(&clock),
             observer: Arc::clone(&observer),
+            announce: alerts.as_ref().map_or_else(|| Arc::new(Silent) as Arc<dyn Announce>, |(alerts, _)| Arc::clone(alerts) as _),
             grace: dispatch::GRACE,
         });
         let parts = crate::ingest::Parts {
@@ -157,8 +164,9 @@ impl App {
             keep_alive: config.limits.keep_alive,
         };
         let admin = http::admin(config.admin.listen, admin)?;
+        let scribe = alerts.map(|(alerts, pending)| pending.into_scribe(alerts, Arc::clone(&store) as _, dispatcher.waker()));
         let keeper = keep::Keeper { history: history.clone(), telemetry, clock, retention: config.retention };
-        Ok(Self { public, admin, closing, dispatcher, store, keeper, history })
+        Ok(Self { public, admin, closing, dispatcher, store, keeper, scribe, history })
     }
 
     /// Where webhooks are received, with the port that was chosen for port 0.
@@ -187,6 +195,10 @@ impl App {
         let (dispatch, keeper) = (self.dispatcher.run(stopping.clone()), self.keeper.run(stopping.clone()));
         parts.spawn(async { ("dispatch", dispatch.map(Ok).await) });
         parts.spawn(async { ("housekeeping", keeper.map(Ok).await) });
+        if let Some(scribe) = self.scribe {
+            let scribe = scribe.run(stopping.clone());
+            parts.spawn(async { ("alerts", scribe.map(Ok).await) });
+        }
         parts.spawn(async { ("the public listener", self.public.run().await) });
         parts.spawn(async { ("the admin listener", self.admin.run().await) });
         // No part ends before it is told to. One that does takes the others with it: a program that receives and no longer

@@ -72,6 +72,8 @@ pub(super) struct File {
     #[serde(default)]
     pub(super) limits: Limits,
     #[serde(default)]
+    pub(super) alerts: Alerts,
+    #[serde(default)]
     pub(super) sources: BTreeMap<String, Source>,
     #[serde(default)]
     pub(super) destinations: BTreeMap<String, Destination>,
@@ -101,6 +103,13 @@ pub(super) struct Admin {
 pub(super) struct Retention {
     pub(super) bodies: Option<String>,
     pub(super) ids: Option<String>,
+}
+
+/// `[alerts]`.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Alerts {
+    pub(super) rejections: Option<String>,
 }
 
 /// `[limits]`.

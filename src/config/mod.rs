@@ -49,6 +49,8 @@ pub struct Config {
     pub retention: Retention,
     /// Bounds on what comes in.
     pub limits: Limits,
+    /// What is worth an event of Onceward's own.
+    pub alerts: Alerts,
     /// Where events come in, in the order of the file.
     pub sources: Vec<Source>,
     /// Where events go, in the order of the file; `forward` shorthands are destinations named after their source.
@@ -89,6 +91,13 @@ pub struct Retention {
     pub bodies: Duration,
     /// Identities: how long a duplicate is still recognised.
     pub ids: Duration,
+}
+
+/// What is worth an event of Onceward's own, for the destinations that take from the source `onceward`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Alerts {
+    /// More refusals of one source are a spike.
+    pub rejections: Rate,
 }
 
 /// Bounds on what comes in.

@@ -18,7 +18,7 @@ use secrecy::ExposeSecret;
 
 use super::file::{self, File};
 use super::report::{Keys, Report, print_size};
-use super::{Admin, Config, ConfigError, Database, Limits, Retention, Tls};
+use super::{Admin, Alerts, Config, ConfigError, Database, Limits, Rate, Retention, Tls};
 
 const DAY: Duration = Duration::from_secs(86_400);
 const MIB: usize = 1 << 20;
@@ -29,6 +29,8 @@ const KEEP_ALIVE: Duration = Duration::from_secs(75);
 const SHORTEST_HEADER_TIMEOUT: Duration = Duration::from_secs(1);
 const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8080);
 const ADMIN_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8081);
+/// More refusals of one source are worth an event.
+const REJECTIONS: Rate = Rate { count: 100, per: Duration::from_secs(60) };
 const DATABASE: &str = "sqlite:onceward.db";
 /// The most bytes of one body, headers or queue that can be configured: what the store can hold in one value.
 const MOST_BYTES: usize = 512 * MIB;
@@ -54,6 +56,7 @@ pub(super) fn resolve(written: File, mut report: Report) -> Result<Config, Confi
         admin: admin(written.admin, listen, top.below("admin")),
         retention: retention(&written.retention, top.below("retention")),
         limits: limits(&written.limits, top.below("limits")),
+        alerts: alerts(&written.alerts, &mut top.below("alerts")),
         sources,
         destinations,
         providers: Arc::new(providers),
@@ -146,6 +149,11 @@ fn retention(written: &file::Retention, mut keys: Keys<'_>) -> Retention {
         keys.problem(key, format!("ids = \"{}\" must be at least bodies = \"{}\": an event keeps its ID", of(ids), of(bodies)));
     }
     Retention { bodies, ids }
+}
+
+fn alerts(written: &file::Alerts, keys: &mut Keys<'_>) -> Alerts {
+    let rejections = written.rejections.as_deref().and_then(|text| keys.check("rejections", values::parse_rate(text)));
+    Alerts { rejections: rejections.unwrap_or(REJECTIONS) }
 }
 
 fn limits(written: &file::Limits, mut keys: Keys<'_>) -> Limits {

@@ -60,7 +60,7 @@ fn the_reference_reads_with_every_setting_switched_on_and_shows_the_defaults() {
     let names: Vec<_> = whole.sources.iter().map(|source| &*source.name).collect();
     assert_eq!(names, ["stripe", "github", "acme", "trial"]);
     let names: Vec<_> = whole.destinations.iter().map(|destination| &*destination.name).collect();
-    assert_eq!(names, ["stripe", "deploy", "audit", "import", "partner", "ledger"]);
+    assert_eq!(names, ["stripe", "deploy", "audit", "import", "partner", "alerts", "ledger"]);
     let (forward, deploy) = (&whole.destinations[0], &whole.destinations[1]);
     assert_eq!((forward.timeout, forward.concurrency, &forward.retry), (deploy.timeout, deploy.concurrency, &deploy.retry));
     assert_eq!((forward.circuit, forward.on_dead, forward.on_filter_error), (deploy.circuit, deploy.on_dead, deploy.on_filter_error));
@@ -72,7 +72,7 @@ fn the_reference_reads_with_every_setting_switched_on_and_shows_the_defaults() {
 fn every_key_is_in_the_reference() {
     let whole = whole_reference();
     // serde lists the keys of a table when it meets an unknown one.
-    let tables = ["", "[tls]\n", "[admin]\n", "[retention]\n", "[limits]\n", "[sources.a]\n", "[destinations.a]\n"];
+    let tables = ["", "[tls]\n", "[admin]\n", "[retention]\n", "[limits]\n", "[alerts]\n", "[sources.a]\n", "[destinations.a]\n"];
     let below = ["[destinations.a.retry]\n", "[destinations.a.circuit]\n", "[destinations.a.tls]\n"];
     for table in tables.into_iter().chain(below) {
         let error = parse(&format!("{table}a_key_like_no_other = 1")).unwrap_err().to_string();

@@ -13,8 +13,8 @@ use super::retry;
 use crate::config::Retry;
 use crate::deliver::Destination;
 use crate::domain::{
-    Attempt, AttemptEnd, AttemptResult, ClaimedDelivery, Clock, EventKey, FinishedAttempt, Happening, Health, Observer, OnDead, Outcome,
-    Timestamp, Verdict,
+    Announce, Attempt, AttemptEnd, AttemptResult, ClaimedDelivery, Clock, EventKey, FinishedAttempt, Happening, Health, Observer, OnDead,
+    Outcome, OwnEvent, Timestamp, Verdict, Wake,
 };
 use crate::store::Outbox;
 
@@ -23,6 +23,9 @@ pub(super) struct Worker {
     pub(super) outbox: Arc<dyn Outbox>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) observer: Arc<dyn Observer>,
+    pub(super) announce: Arc<dyn Announce>,
+    /// Wakes the lanes of those who are told.
+    pub(super) wake: Arc<dyn Wake>,
     pub(super) destination: Arc<dyn Destination>,
     pub(super) retry: Retry,
     pub(super) on_dead: OnDead,
@@ -43,9 +46,14 @@ impl Worker {
     /// others to share its sync and the destination need not wait for that. Returns when there is something due again.
     pub(super) async fn work(self: Arc<Self>, delivery: ClaimedDelivery, place: Place) -> Option<Timestamp> {
         let ended = self.attempt(delivery, place).await;
-        if !self.commit(&ended.finished).await {
+        let told = match ended.finished.verdict {
+            Verdict::Dead => self.announce.dead(&ended.told(), ended.finished.attempt.error.as_deref()).await,
+            Verdict::Delivered | Verdict::RetryAt(_) => None,
+        };
+        if !self.commit(&ended.finished, told.as_ref()).await {
             return None;
         }
+        told.iter().flat_map(|told| &told.deliveries).for_each(|due| self.wake.wake(&due.destination));
         self.observer.happened(&Happening::Attempted(ended.told()));
         match ended.finished.verdict {
             Verdict::RetryAt(at) => Some(at),
@@ -90,11 +98,11 @@ impl Worker {
 
     /// Commits the end, again and again while the store fails, because a lost end is a repeated delivery; the lane keeps the
     /// lease meanwhile. Returns whether it counted.
-    async fn commit(&self, finished: &FinishedAttempt) -> bool {
+    async fn commit(&self, finished: &FinishedAttempt, told: Option<&OwnEvent>) -> bool {
         let mut backoff = Backoff::default();
         let mut failed_before = false;
         loop {
-            let error = match self.outbox.finish(finished.clone()).await {
+            let error = match self.outbox.finish_telling(finished.clone(), told.cloned()).await {
                 Ok(counted) => return counted,
                 Err(error) => error,
             };

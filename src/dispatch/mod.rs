@@ -25,7 +25,7 @@ pub use retry::verdict;
 
 use crate::config::{self, Retry};
 use crate::deliver::Destination;
-use crate::domain::{Clock, Happening, LaneState, Lanes, Observer, OnDead, Reservation, Wake};
+use crate::domain::{Announce, Clock, Happening, LaneState, Lanes, Observer, OnDead, Reservation, Wake};
 use crate::store::Outbox;
 
 use attempt::Worker;
@@ -55,6 +55,8 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// Is told of attempts and of store trouble.
     pub observer: Arc<dyn Observer>,
+    /// Makes events of what ends dead.
+    pub announce: Arc<dyn Announce>,
     /// How long attempts in flight may go on after shutdown; [`GRACE`] by default.
     pub grace: Duration,
 }
@@ -124,25 +126,28 @@ impl Lanes for Posts {
 impl Dispatcher {
     /// A dispatcher that does nothing until [`Dispatcher::run`].
     pub fn new(parts: Parts) -> Self {
-        let Parts { outbox, lanes, clock, observer, grace } = parts;
-        let mut posts = HashMap::new();
+        let Parts { outbox, lanes, clock, observer, announce, grace } = parts;
+        let post = |lane: &LaneParts| {
+            let limits = Limits { concurrency: lane.limits.concurrency.max(1), ..lane.limits };
+            (Arc::clone(&lane.name), Arc::new(Post::new(Arc::clone(&lane.name), limits, Arc::clone(&observer))))
+        };
+        let posts = Arc::new(Posts(lanes.iter().map(post).collect()));
         let lane = |parts: LaneParts| {
             let worker = Worker {
                 outbox: Arc::clone(&outbox),
                 clock: Arc::clone(&clock),
                 observer: Arc::clone(&observer),
+                announce: Arc::clone(&announce),
+                wake: Arc::clone(&posts) as Arc<dyn Wake>,
                 destination: parts.destination,
                 retry: parts.retry,
                 on_dead: parts.order.unwrap_or_default(),
                 patience: parts.timeout + PATIENCE_MARGIN,
             };
-            let limits = Limits { concurrency: parts.limits.concurrency.max(1), ..parts.limits };
-            let post = Arc::new(Post::new(Arc::clone(&parts.name), limits, Arc::clone(&observer)));
-            posts.insert(parts.name, Arc::clone(&post));
-            Lane::new(worker, post, parts.order)
+            Lane::new(worker, Arc::clone(&posts.0[&parts.name]), parts.order)
         };
         let lanes = lanes.into_iter().map(lane).collect();
-        Self { outbox, clock, observer, lanes, posts: Arc::new(Posts(posts)), grace }
+        Self { outbox, clock, observer, lanes, posts, grace }
     }
 
     /// Wakes the lanes of the destinations it is told. Works before [`Dispatcher::run`] too, and does nothing after it.

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use crate::deliver::Destination;
 use crate::domain::{
     Attempt, AttemptResult, ClaimedDelivery, Clock, DeliveryId, DeliveryStatus, EventKey, FinishedAttempt, Happening, Headers, Health,
-    Lease, Observer, OnDead, Outcome, StoredEvent, Timestamp, Verdict,
+    Lease, Observer, OnDead, Outcome, OwnEvent, StoredEvent, Timestamp, Verdict,
 };
 use crate::store::{Claim, ClaimRequest, Outbox, StoreError};
 
@@ -219,7 +219,7 @@ impl Outbox for FakeOutbox {
         claim
     }
 
-    async fn finish(&self, attempt: FinishedAttempt) -> Result<bool, StoreError> {
+    async fn finish_telling(&self, attempt: FinishedAttempt, _: Option<OwnEvent>) -> Result<bool, StoreError> {
         let finished = {
             let mut state = self.state();
             take(&mut state.failing_finishes).map(|()| state.finish(attempt))

@@ -60,6 +60,7 @@ impl Bench {
             lanes,
             clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
             observer: Arc::clone(&self.told) as Arc<dyn Observer>,
+            announce: Arc::new(crate::domain::Silent),
             grace: GRACE,
         });
         Running { waker: dispatcher.waker(), task: tokio::spawn(dispatcher.run(self.shutdown.clone())) }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::delivery::Due;
 use super::headers::Headers;
 use super::request::Body;
 use super::time::Timestamp;
@@ -91,6 +92,18 @@ impl std::ops::Deref for VerifiedEvent {
     fn deref(&self) -> &VerifiedParts {
         &self.0
     }
+}
+
+/// The source of Onceward's own events. No other can have its name.
+pub const OWN_SOURCE: &str = "onceward";
+
+/// An event of Onceward's own, with where it goes.
+#[derive(Debug, Clone)]
+pub struct OwnEvent {
+    /// The event.
+    pub event: VerifiedEvent,
+    /// Where it goes.
+    pub deliveries: Vec<Due>,
 }
 
 /// An event read back from the store, as a destination gets it.

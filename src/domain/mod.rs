@@ -17,9 +17,9 @@ pub use delivery::{
     Attempt, AttemptResult, Backlog, ClaimedDelivery, DeliveryId, DeliveryStatus, Due, EventStatus, FinishedAttempt, Health, Lease, Line,
     OnDead, Outcome, Verdict,
 };
-pub use event::{EventKey, ReplayGuard, StoredEvent, VerifiedEvent, VerifiedParts};
+pub use event::{EventKey, OWN_SOURCE, OwnEvent, ReplayGuard, StoredEvent, VerifiedEvent, VerifiedParts};
 pub use headers::{HeaderBuilder, Headers, MalformedHeaders};
-pub use observe::{AttemptEnd, Happening, LaneState, Lanes, Observer, Reservation, Silent, Wake};
+pub use observe::{Announce, AttemptEnd, Happening, LaneState, Lanes, Observer, Reservation, Silent, Wake};
 pub use rejection::{
     CredentialPlace, NewRejection, RefusedRequest, Rejection, RejectionStatus, SealKey, SealedCredential, SealedCredentials,
 };

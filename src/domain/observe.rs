@@ -3,9 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
+
 use super::code::Code;
 use super::delivery::{ClaimedDelivery, DeliveryId, Outcome, Verdict};
-use super::event::EventKey;
+use super::event::{EventKey, OwnEvent};
 
 /// How an attempt ended, for an [`Observer`].
 #[derive(Debug)]
@@ -153,6 +155,14 @@ pub trait Observer: Send + Sync {
     fn happened(&self, happening: &Happening<'_>);
 }
 
+/// Makes events of Onceward's own of what happens.
+#[async_trait]
+pub trait Announce: Send + Sync {
+    /// The event that tells of a delivery that is about to end as dead, for this reason; it is committed together with that
+    /// end. `None` where nobody is to be told.
+    async fn dead(&self, end: &AttemptEnd<'_>, error: Option<&str>) -> Option<OwnEvent>;
+}
+
 /// An observer that does not care.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct Silent;
@@ -210,6 +220,13 @@ impl Reservation {
     /// Has the attempt begin, whose delivery is committed under its lease.
     pub fn begin(self, delivery: ClaimedDelivery) {
         (self.begin)(delivery);
+    }
+}
+
+#[async_trait]
+impl Announce for Silent {
+    async fn dead(&self, _: &AttemptEnd<'_>, _: Option<&str>) -> Option<OwnEvent> {
+        None
     }
 }
 

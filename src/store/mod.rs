@@ -18,8 +18,8 @@ pub use query::{
 };
 
 use crate::domain::{
-    Backlog, ClaimedDelivery, DeliveryId, DeliveryStatus, Due, EventKey, FinishedAttempt, Lease, NewRejection, OnDead, RefusedRequest,
-    Rejection, SealKey, Timestamp, VerifiedEvent,
+    Backlog, ClaimedDelivery, DeliveryId, DeliveryStatus, Due, EventKey, FinishedAttempt, Lease, NewRejection, OnDead, OwnEvent,
+    RefusedRequest, Rejection, SealKey, Timestamp, VerifiedEvent,
 };
 
 /// Why the store did not do what was asked.
@@ -219,7 +219,15 @@ pub trait Outbox: Send + Sync {
     ///
     /// # Errors
     /// [`StoreError`]; safe to repeat.
-    async fn finish(&self, attempt: FinishedAttempt) -> Result<bool, StoreError>;
+    async fn finish(&self, attempt: FinishedAttempt) -> Result<bool, StoreError> {
+        self.finish_telling(attempt, None).await
+    }
+
+    /// As [`Outbox::finish`]; if it counts, an event of Onceward's own is recorded in the same transaction.
+    ///
+    /// # Errors
+    /// [`StoreError`]; safe to repeat.
+    async fn finish_telling(&self, attempt: FinishedAttempt, told: Option<OwnEvent>) -> Result<bool, StoreError>;
 
     /// Hands claimed deliveries back unattempted or interrupted: they are due at `due`, and no failure is counted.
     ///

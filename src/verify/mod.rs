@@ -16,6 +16,7 @@ mod jwt;
 mod key;
 mod message;
 mod multipart;
+mod own;
 mod prove;
 mod published;
 mod replay;
@@ -32,6 +33,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use subtle::ConstantTimeEq as _;
 
 pub use key::KeyError;
+pub use own::own;
 pub use published::{PublishedKey, Wanted};
 pub use sealed::Credentials;
 pub use sign::SignError;

@@ -11,7 +11,7 @@ use crate::config::file;
 use crate::config::places::join;
 use crate::config::report::{Keys, Report};
 use crate::config::{Destination, Target, UrlTarget};
-use crate::domain::{OnDead, TypePattern};
+use crate::domain::{OWN_SOURCE, OnDead, TypePattern};
 use crate::route::{Filter, OnFilterError, OrderBy, Pointer};
 
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -144,7 +144,7 @@ fn from(written: Option<Vec<String>>, sources: &[&str], keys: &mut Keys<'_>) -> 
         let shown = keys.report.quoted(&path, name);
         if !seen.insert(name) {
             keys.report.problem(&path, format!("{shown} is named twice"));
-        } else if !sources.contains(&name.as_str()) && !keys.report.covers(&join("sources", name)) {
+        } else if name != OWN_SOURCE && !sources.contains(&name.as_str()) && !keys.report.covers(&join("sources", name)) {
             let end = if sources.is_empty() { "; there are no sources".to_owned() } else { suggestion(name, sources.iter().copied()) };
             keys.report.problem(&path, format!("unknown source {shown}{end}"));
         }

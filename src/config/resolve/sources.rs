@@ -12,7 +12,7 @@ use crate::config::error::{nearest_sender, suggestion};
 use crate::config::file::{self, PLANNED_PROVIDERS};
 use crate::config::places::join;
 use crate::config::report::{Keys, Report};
-use crate::domain::ReplayGuard;
+use crate::domain::{OWN_SOURCE, ReplayGuard};
 use crate::provider::{Provider, Table};
 
 /// The largest body, where neither file nor row says more.
@@ -33,6 +33,10 @@ pub(super) fn resolve(written: BTreeMap<String, file::Source>, context: &Context
         let mut all = report.table("sources");
         if !is_name(&name) {
             all.problem(&name, NAME_RULE);
+            continue;
+        }
+        if name == OWN_SOURCE {
+            all.problem(&name, "is the source of Onceward's own events: take another name");
             continue;
         }
         sources.extend(source(&name, written, context, all.below(&name)));

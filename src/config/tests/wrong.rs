@@ -96,6 +96,11 @@ const WRONG_SOURCE: &[Wrong] = &[
     ("[sources.a]\nprovider = \"stripe\"\nsecret = \"s\"\nrate_limit = \"fast\"", 4, "sources.a.rate_limit", "not a rate"),
 ];
 
+const WRONG_NAMES: &[Wrong] = &[
+    ("[sources.onceward]\nprovider = \"stripe\"\nsecret = \"s\"", 1, "sources.onceward", "Onceward's own events"),
+    ("[alerts]\nrejections = \"many\"", 2, "alerts.rejections", "not a rate"),
+];
+
 const WRONG_DESTINATION: &[Wrong] = &[
     ("from = [\"stripe\"]", 4, "destinations.d.url", "is missing"),
     ("url = \"http://h/\"", 4, "destinations.d.from", "is missing: name at least one source"),
@@ -214,7 +219,7 @@ fn misjudged(text: &str, (line, key, message): (usize, &str, &str), alone: bool)
 
 #[test]
 fn what_is_wrong_is_named_with_line_key_and_what_is_allowed() {
-    let form = WRONG_FORM.iter().filter_map(|(text, line, key, message)| misjudged(text, (*line, key, message), false));
+    let form = WRONG_FORM.iter().chain(WRONG_NAMES).filter_map(|(text, line, key, message)| misjudged(text, (*line, key, message), false));
     let single = WRONG_TOP.iter().chain(WRONG_SOURCE);
     let single = single.filter_map(|(text, line, key, message)| misjudged(text, (*line, key, message), true));
     let destination = WRONG_DESTINATION

@@ -3,22 +3,28 @@
 use super::fault::Fault;
 use super::lines;
 use super::queue::Priority;
+use super::record::Record;
 use super::unit::{Operation, Unit};
 use crate::domain::{Attempt, FinishedAttempt, Lease, OnDead, Verdict};
 
 /// Ends an attempt. The output tells whether its lease was the current one.
-pub(super) struct Finish(pub(super) FinishedAttempt);
+pub(super) struct Finish {
+    /// The end.
+    pub(super) attempt: FinishedAttempt,
+    /// What is recorded with it, if it counts.
+    pub(super) told: Option<Record>,
+}
 
 impl Operation for Finish {
     type Output = bool;
     const PRIORITY: Priority = Priority::Onward;
 
     fn bytes(&self) -> usize {
-        self.0.attempt.response.as_ref().map_or(0, Vec::len)
+        self.attempt.attempt.response.as_ref().map_or(0, Vec::len)
     }
 
     fn run(&self, unit: &mut Unit<'_>) -> Result<bool, Fault> {
-        let FinishedAttempt { lease, attempt, verdict, on_dead } = &self.0;
+        let FinishedAttempt { lease, attempt, verdict, on_dead } = &self.attempt;
         if !judge(unit, lease, attempt, *verdict, *on_dead)? {
             return Ok(false);
         }
@@ -29,6 +35,10 @@ impl Operation for Finish {
         let row =
             (lease.delivery.0, lease.attempt, attempt.at.as_millis(), duration, attempt.status_code, &attempt.error, &attempt.response);
         unit.execute(INSERT_ATTEMPT, row)?;
+        if let Some(told) = &self.told {
+            // Said before, if this very end was committed before and nobody heard of it.
+            let _ = told.run(unit)?;
+        }
         Ok(true)
     }
 }

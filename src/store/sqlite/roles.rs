@@ -24,8 +24,8 @@ use super::reverify::{self, Readmit, RefuseAgain, TakeSealKey};
 use super::writer::Writer;
 use super::{deliveries, events};
 use crate::domain::{
-    Backlog, DeliveryId, Due, EventKey, FinishedAttempt, Lease, NewRejection, OnDead, RefusedRequest, Rejection, SealKey, Timestamp,
-    VerifiedEvent,
+    Backlog, DeliveryId, Due, EventKey, FinishedAttempt, Lease, NewRejection, OnDead, OwnEvent, RefusedRequest, Rejection, SealKey,
+    Timestamp, VerifiedEvent,
 };
 use crate::store::{
     Change, Claim, ClaimRequest, Control, DeliveryFilter, DeliveryRow, EventFilter, EventRow, History, Inbox, Outbox, Page, Prune, Pruned,
@@ -93,8 +93,9 @@ impl Outbox for SqliteStore {
         self.write(Renew { leases, until }).await
     }
 
-    async fn finish(&self, attempt: FinishedAttempt) -> Result<bool, StoreError> {
-        self.write(Finish(attempt)).await
+    async fn finish_telling(&self, attempt: FinishedAttempt, told: Option<OwnEvent>) -> Result<bool, StoreError> {
+        let told = told.map(|OwnEvent { event, deliveries }| Record::new(event, deliveries));
+        self.write(Finish { attempt, told }).await
     }
 
     async fn release(&self, leases: Vec<Lease>, due: Timestamp) -> Result<(), StoreError> {
