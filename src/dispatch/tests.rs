@@ -3,6 +3,7 @@
 
 mod handed_over;
 mod held_back;
+mod recovery;
 mod shutdown;
 
 use tokio::task::JoinHandle;
