@@ -8,12 +8,13 @@ use super::*;
 use crate::domain::{DeliveryStatus, EventStatus, ReplayGuard};
 use crate::store::{EventFilter, Prune};
 
+const SOURCES: [&str; 2] = ["hub", "pay"];
 const DESTINATIONS: [&str; 2] = ["app", "mail"];
 
 #[derive(Debug, Clone)]
 enum Step {
     Record { source: usize, id: usize, content: u8, guard: usize, destinations: usize },
-    Claim { destination: usize, limit: usize },
+    Claim { destination: usize, limit: usize, after: usize },
     Finish { which: Index, verdict: usize, delay: i64 },
     Release { which: Index, delay: i64 },
     Wait { seconds: i64 },
@@ -24,7 +25,7 @@ enum Step {
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         5 => (0..2usize, 0..5usize, 0..4u8, 0..3usize, 0..3usize).prop_map(record),
-        5 => (0..2usize, 0..4usize).prop_map(|(destination, limit)| Step::Claim { destination, limit }),
+        5 => (0..2usize, 0..4usize, 0..3usize).prop_map(|(destination, limit, after)| Step::Claim { destination, limit, after }),
         5 => (any::<Index>(), 0..3usize, 0..90i64).prop_map(|(which, verdict, delay)| Step::Finish { which, verdict, delay }),
         1 => (any::<Index>(), 0..90i64).prop_map(|(which, delay)| Step::Release { which, delay }),
         3 => (1..130i64).prop_map(|seconds| Step::Wait { seconds }),
@@ -73,6 +74,8 @@ impl Event {
 #[derive(Default)]
 struct Model {
     now: i64,
+    /// In the order in which they were first recorded, which is the order of their turns.
+    sources: Vec<Arc<str>>,
     events: Vec<Event>,
     /// Every lease ever held, with whose delivery it is.
     leases: Vec<(Lease, EventKey, &'static str)>,
@@ -102,6 +105,9 @@ impl Model {
             leased: false,
         };
         let deliveries = destinations.iter().map(delivery).collect();
+        if !self.sources.contains(&key.source) {
+            self.sources.push(Arc::clone(&key.source));
+        }
         self.events.push(Event {
             key,
             content,
@@ -122,10 +128,19 @@ impl Model {
     }
 
     /// The claimed events with attempt and failures, and the next due time.
-    fn claim(&mut self, destination: &str, limit: usize) -> (Vec<(EventKey, u32, u32)>, Option<i64>) {
-        let now = self.now;
+    fn claim(&mut self, destination: &str, limit: usize, after: Option<&str>) -> (Vec<(EventKey, u32, u32)>, Option<i64>) {
+        let (now, sources) = (self.now, self.sources.clone());
+        let place = |source: &str| sources.iter().position(|known| **known == *source);
+        let first = after.and_then(place).map_or(0, |last| last + 1);
         let mut due: Vec<_> = self.pending(destination).filter(|(_, delivery)| delivery.due <= now).collect();
         due.sort_by_key(|(_, delivery)| delivery.due);
+        // One of each source in turn: in the first round the first of each, and so on.
+        let mut taken = vec![0; sources.len()];
+        due.sort_by_cached_key(|(key, _)| {
+            let source = place(&key.source).unwrap();
+            taken[source] += 1;
+            (taken[source], (source + sources.len() - first) % sources.len())
+        });
         let take = |(key, delivery): (&EventKey, &mut Delivery)| {
             (delivery.attempts, delivery.leased, delivery.due) = (delivery.attempts + 1, true, now + 60);
             (key.clone(), delivery.attempts, delivery.failures)
@@ -201,14 +216,13 @@ impl<H: Harness> Pair<H> {
         let now = at(self.model.now);
         match *step {
             Step::Record { source, id, content, guard, destinations } => {
-                let (key, guard, destinations) =
-                    (key(["hub", "pay"][source], &id.to_string()), GUARDS[guard], &DESTINATIONS[..destinations]);
+                let (key, guard, destinations) = (key(SOURCES[source], &id.to_string()), GUARDS[guard], &DESTINATIONS[..destinations]);
                 let parts = parts(&key.source, &key.event_id, now);
                 let parts = VerifiedParts { content_digest: [content; 32], replay_guard: guard, ..parts };
                 let recorded = self.store().record(VerifiedEvent::attest(parts), names(destinations)).await;
                 assert_eq!(recorded.unwrap(), self.model.record(key, content, guard, destinations));
             }
-            Step::Claim { destination, limit } => self.claim(DESTINATIONS[destination], limit).await,
+            Step::Claim { destination, limit, after } => self.claim(DESTINATIONS[destination], limit, SOURCES.get(after).copied()).await,
             Step::Finish { which, verdict, delay } if !self.model.leases.is_empty() => {
                 let which = which.index(self.model.leases.len());
                 let verdict = [Verdict::Delivered, Verdict::RetryAt(at(self.model.now + delay)), Verdict::Dead][verdict];
@@ -231,9 +245,10 @@ impl<H: Harness> Pair<H> {
         }
     }
 
-    async fn claim(&mut self, destination: &'static str, limit: usize) {
-        let claim = claim(self.store(), destination, limit, at(self.model.now)).await;
-        let (expected, next) = self.model.claim(destination, limit);
+    async fn claim(&mut self, destination: &'static str, limit: usize, after: Option<&str>) {
+        let request = ClaimRequest { after: after.map(Into::into), ..wanted(destination, limit, at(self.model.now)) };
+        let claim = self.store().claim(request).await.unwrap();
+        let (expected, next) = self.model.claim(destination, limit, after);
         let claimed = claim.deliveries.iter().map(|delivery| (delivery.event.key.clone(), delivery.lease.attempt, delivery.failures));
         assert_eq!((claimed.collect::<Vec<_>>(), claim.next_due), (expected, next.map(at)));
         let leases = claim.deliveries.iter().map(|delivery| (delivery.lease, delivery.event.key.clone(), destination));
