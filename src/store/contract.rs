@@ -10,7 +10,6 @@ pub(crate) mod outbox;
 pub(crate) mod reverify;
 
 use std::future::Future;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;

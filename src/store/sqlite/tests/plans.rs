@@ -127,7 +127,7 @@ async fn what_is_looked_up_by_key_is_searched_and_never_scanned() {
         (claim::NEXT_SOURCE, "delivery_due"),
         (lines::TAKEN, "delivery_line"),
         (lines::STEP_FORWARD, "delivery_line"),
-        (lines::DISSOLVE, "delivery_line"),
+        (lines::STANDING, "delivery_line"),
         (lines::HOLDING, "delivery_line"),
         (deliveries::BACKLOG, "delivery_due"),
         (&by_event, "delivery_event"),
