@@ -5,6 +5,7 @@ mod code;
 mod delivery;
 mod event;
 mod headers;
+pub mod lifecycle;
 mod observe;
 mod rejection;
 mod request;

@@ -3,14 +3,15 @@
 //! An engine instantiates it with `contract!(ItsHarness);` inside a test module.
 
 pub(crate) mod content;
+pub(crate) mod control;
 pub(crate) mod history;
 pub(crate) mod inbox;
+pub(crate) mod lines;
 pub(crate) mod model;
 pub(crate) mod outbox;
 pub(crate) mod reverify;
 
 use std::future::Future;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -80,6 +81,36 @@ macro_rules! contract {
                 leases_of_the_living_stay
                 two_processes_never_claim_the_same_delivery
                 the_backlog_counts_what_is_unfinished
+            }
+            lines {
+                of_a_line_one_goes_at_a_time_and_in_order_while_others_go_beside_it
+                one_that_waits_for_its_retry_holds_up_its_own_line_alone
+                behind_a_dead_one_the_next_goes_on_where_the_dead_are_skipped
+                behind_a_dead_one_that_holds_nobody_goes_until_it_is_retried_with_success
+                a_crash_keeps_the_order_of_a_line
+                a_lease_that_has_run_out_keeps_the_order_of_a_line
+                calling_off_the_first_has_the_next_one_step_forward
+                calling_off_one_that_waits_lets_nobody_overtake
+                an_older_one_that_was_retried_stays_behind_the_first_when_others_are_called_off
+                calling_off_a_dead_one_that_holds_lets_the_line_go_on
+                calling_off_one_that_runs_lets_the_next_go_and_its_end_does_not_count
+                a_dead_one_that_holds_its_line_is_not_forgotten
+                without_an_order_nobody_stands_behind_another_any_more
+                a_line_goes_on_when_its_order_comes_back_before_it_is_dissolved
+                where_the_dead_are_skipped_from_now_on_they_leave_their_lines
+                two_processes_never_have_two_of_one_line
+            }
+            control {
+                a_dead_delivery_that_is_retried_begins_its_schedule_anew
+                a_delivery_that_was_called_off_can_be_retried_and_its_old_lease_is_void
+                a_retry_hastens_what_waits_and_leaves_what_runs
+                what_is_delivered_stays_so
+                what_is_unknown_or_has_lost_its_content_is_not_retried
+                a_held_destination_gives_nothing_out_until_it_is_released_also_after_reopening
+                a_lease_that_is_renewed_lasts_beyond_its_end
+                leases_that_are_lost_are_told_and_not_prolonged
+                sources_take_turns
+                a_crowd_of_one_source_does_not_keep_another_waiting
             }
             history {
                 events_are_found_by_every_filter

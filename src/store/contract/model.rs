@@ -1,261 +1,221 @@
-//! Random sequences of operations, held against the simplest store that could be: a list in memory.
+//! Random sequences of operations by two processes, held against the simplest store that could be: a list in memory,
+//! whose deliveries live as [`crate::domain::lifecycle`] says.
+
+mod list;
 
 use proptest::prelude::*;
 use proptest::sample::Index;
 use proptest::test_runner::{Config, TestRunner};
 
+use self::list::{DESTINATIONS, Model, SOURCES, due};
 use super::*;
-use crate::domain::{DeliveryStatus, EventStatus, ReplayGuard};
+use crate::domain::lifecycle::{Owner, Step as Life};
+use crate::domain::{Backlog, DeliveryStatus, EventStatus, ReplayGuard};
 use crate::store::{EventFilter, Prune};
 
-const DESTINATIONS: [&str; 2] = ["app", "mail"];
+/// How many sequences are tried, unless `PROPTEST_CASES` says otherwise.
+const CASES: u32 = 80;
 
 #[derive(Debug, Clone)]
 enum Step {
-    Record { source: usize, id: usize, content: u8, guard: usize, destinations: usize },
-    Claim { destination: usize, limit: usize },
-    Finish { which: Index, verdict: usize, delay: i64 },
+    Record { source: usize, id: usize, content: u8, guard: usize, lines: Vec<usize> },
+    Claim { destination: usize, limit: usize, after: usize },
+    Finish { which: Index, verdict: usize, delay: i64, on_dead: OnDead },
     Release { which: Index, delay: i64 },
+    Renew { which: Vec<Index> },
+    Retry { which: Index },
+    Cancel { which: Index },
+    Pause { destination: usize, paused: bool },
+    Straighten { destination: usize, order: Option<OnDead> },
     Wait { seconds: i64 },
     Restart { orderly: bool },
+    Recover,
     Prune { bodies: i64, ids: i64, chunk: usize },
 }
 
 fn step() -> impl Strategy<Value = Step> {
+    let which = any::<Index>;
+    let destination = || 0..DESTINATIONS.len();
     prop_oneof![
-        5 => (0..2usize, 0..5usize, 0..4u8, 0..3usize, 0..3usize).prop_map(record),
-        5 => (0..2usize, 0..4usize).prop_map(|(destination, limit)| Step::Claim { destination, limit }),
-        5 => (any::<Index>(), 0..3usize, 0..90i64).prop_map(|(which, verdict, delay)| Step::Finish { which, verdict, delay }),
-        1 => (any::<Index>(), 0..90i64).prop_map(|(which, delay)| Step::Release { which, delay }),
+        6 => record(),
+        6 => (destination(), 0..4usize, 0..4usize).prop_map(|(destination, limit, after)| Step::Claim { destination, limit, after }),
+        6 => (which(), 0..3usize, 0..90i64, on_dead())
+            .prop_map(|(which, verdict, delay, on_dead)| Step::Finish { which, verdict, delay, on_dead }),
+        1 => (which(), 0..90i64).prop_map(|(which, delay)| Step::Release { which, delay }),
+        1 => proptest::collection::vec(which(), 1..3).prop_map(|which| Step::Renew { which }),
+        2 => which().prop_map(|which| Step::Retry { which }),
+        2 => which().prop_map(|which| Step::Cancel { which }),
+        1 => (destination(), proptest::bool::weighted(0.4)).prop_map(|(destination, paused)| Step::Pause { destination, paused }),
+        1 => (destination(), proptest::option::of(on_dead())).prop_map(|(destination, order)| Step::Straighten { destination, order }),
         3 => (1..130i64).prop_map(|seconds| Step::Wait { seconds }),
         1 => any::<bool>().prop_map(|orderly| Step::Restart { orderly }),
+        1 => Just(Step::Recover),
         1 => (0..200i64, 0..200i64, 1..4usize).prop_map(|(bodies, ids, chunk)| Step::Prune { bodies, ids, chunk }),
     ]
 }
 
-fn record((source, id, content, guard, destinations): (usize, usize, u8, usize, usize)) -> Step {
-    Step::Record { source, id, content, guard, destinations }
+fn record() -> impl Strategy<Value = Step> {
+    let lines = proptest::collection::vec(prop_oneof![1 => Just(0), 2 => Just(1), 1 => Just(2)], 0..=DESTINATIONS.len());
+    (0..SOURCES.len(), 0..6usize, 0..4u8, 0..3usize, lines).prop_map(|(source, id, content, guard, lines)| Step::Record {
+        source,
+        id,
+        content,
+        guard,
+        lines,
+    })
+}
+
+fn on_dead() -> impl Strategy<Value = OnDead> {
+    any::<bool>().prop_map(|hold| if hold { OnDead::Hold } else { OnDead::Skip })
 }
 
 const GUARDS: [Option<ReplayGuard>; 3] = [None, Some(ReplayGuard::Mark), Some(ReplayGuard::Drop)];
 
-#[derive(Debug)]
-struct Event {
-    key: EventKey,
-    content: u8,
-    /// Whether others are compared with it.
-    guarded: bool,
-    same_content_as: Option<String>,
-    body_differs: bool,
-    received: i64,
-    duplicates: u64,
-    payload: bool,
-    deliveries: Vec<Delivery>,
+/// A process that has the place open.
+struct Process<S> {
+    store: S,
+    owner: Owner,
 }
 
-#[derive(Debug)]
-struct Delivery {
-    destination: &'static str,
-    status: DeliveryStatus,
-    attempts: u32,
-    failures: u32,
-    due: i64,
-    leased: bool,
-}
-
-impl Event {
-    fn is_finished(&self) -> bool {
-        self.deliveries.iter().all(|delivery| delivery.status != DeliveryStatus::Pending)
-    }
-}
-
-/// The store as a list.
-#[derive(Default)]
-struct Model {
-    now: i64,
-    events: Vec<Event>,
-    /// Every lease ever held, with whose delivery it is.
-    leases: Vec<(Lease, EventKey, &'static str)>,
-}
-
-impl Model {
-    fn record(&mut self, key: EventKey, content: u8, guard: Option<ReplayGuard>, destinations: &[&'static str]) -> Recorded {
-        if let Some(event) = self.events.iter_mut().find(|event| event.key == key) {
-            event.duplicates += 1;
-            event.body_differs |= event.content != content;
-            return if event.content == content { Recorded::Duplicate } else { Recorded::BodyDiffers };
-        }
-        let is_same = |event: &&mut Event| event.guarded && event.content == content && event.key.source == key.source;
-        let mut earlier = self.events.iter_mut().find(is_same).filter(|_| guard.is_some());
-        if let (Some(earlier), Some(ReplayGuard::Drop)) = (&mut earlier, guard) {
-            earlier.duplicates += 1;
-            return Recorded::Dropped { earlier: Arc::clone(&earlier.key.event_id) };
-        }
-        let same = earlier.map(|earlier| Arc::clone(&earlier.key.event_id));
-        let now = self.now;
-        let delivery = |name: &&'static str| Delivery {
-            destination: name,
-            status: DeliveryStatus::Pending,
-            attempts: 0,
-            failures: 0,
-            due: now,
-            leased: false,
-        };
-        let deliveries = destinations.iter().map(delivery).collect();
-        self.events.push(Event {
-            key,
-            content,
-            guarded: guard.is_some() && same.is_none(),
-            same_content_as: same.as_ref().map(ToString::to_string),
-            body_differs: false,
-            received: now,
-            duplicates: 0,
-            payload: true,
-            deliveries,
-        });
-        same.map_or(Recorded::Fresh, |earlier| Recorded::SameContent { earlier })
-    }
-
-    fn pending(&mut self, destination: &str) -> impl Iterator<Item = (&EventKey, &mut Delivery)> {
-        let all = self.events.iter_mut().flat_map(|event| event.deliveries.iter_mut().map(|delivery| (&event.key, delivery)));
-        all.filter(move |(_, delivery)| delivery.destination == destination && delivery.status == DeliveryStatus::Pending)
-    }
-
-    /// The claimed events with attempt and failures, and the next due time.
-    fn claim(&mut self, destination: &str, limit: usize) -> (Vec<(EventKey, u32, u32)>, Option<i64>) {
-        let now = self.now;
-        let mut due: Vec<_> = self.pending(destination).filter(|(_, delivery)| delivery.due <= now).collect();
-        due.sort_by_key(|(_, delivery)| delivery.due);
-        let take = |(key, delivery): (&EventKey, &mut Delivery)| {
-            (delivery.attempts, delivery.leased, delivery.due) = (delivery.attempts + 1, true, now + 60);
-            (key.clone(), delivery.attempts, delivery.failures)
-        };
-        let claimed = due.into_iter().take(limit).map(take).collect();
-        let waiting = self.pending(destination).filter(|(_, delivery)| !delivery.leased || delivery.due <= now);
-        let next = waiting.map(|(_, delivery)| delivery.due).min();
-        (claimed, next)
-    }
-
-    /// The delivery under a lease, if the lease is still the current one.
-    fn leased(&mut self, which: usize) -> Option<&mut Delivery> {
-        let (lease, key, destination) = self.leases[which].clone();
-        let mut pending = self.pending(destination);
-        pending
-            .find(|(owner, _)| **owner == key)
-            .map(|(_, delivery)| delivery)
-            .filter(|delivery| delivery.leased && delivery.attempts == lease.attempt)
-    }
-
-    fn finish(&mut self, which: usize, verdict: Verdict, due: i64) -> bool {
-        let Some(delivery) = self.leased(which) else { return false };
-        delivery.leased = false;
-        delivery.failures += u32::from(verdict != Verdict::Delivered);
-        match verdict {
-            Verdict::Delivered => delivery.status = DeliveryStatus::Delivered,
-            Verdict::Dead => delivery.status = DeliveryStatus::Dead,
-            Verdict::RetryAt(_) => delivery.due = due,
-        }
-        true
-    }
-
-    fn void_leases(&mut self) -> u64 {
-        let now = self.now;
-        let held = DESTINATIONS.map(|destination| {
-            let held = self.pending(destination).filter(|(_, delivery)| delivery.leased);
-            held.map(|(_, delivery)| (delivery.leased, delivery.due) = (false, now)).count() as u64
-        });
-        self.leases.clear();
-        held.iter().sum()
-    }
-
-    fn prune(&mut self, bodies_before: i64, ids_before: i64) -> (u64, u64) {
-        let mut payloads = 0;
-        for event in &mut self.events {
-            let old = event.received < bodies_before || event.received < ids_before;
-            if event.payload && old && event.is_finished() {
-                event.payload = false;
-                payloads += 1;
-            }
-        }
-        let before = self.events.len();
-        self.events.retain(|event| event.received >= ids_before || !event.is_finished());
-        // Should the same event come again, its deliveries are new ones.
-        self.leases.retain(|(_, key, _)| self.events.iter().any(|event| event.key == *key));
-        (payloads, (before - self.events.len()) as u64)
-    }
-}
-
-/// The engine and the model, side by side.
+/// The engine, opened by two processes, and the model beside it.
 struct Pair<H: Harness> {
     harness: H,
-    store: Option<H::Store>,
+    processes: Vec<Process<H::Store>>,
     model: Model,
 }
 
 impl<H: Harness> Pair<H> {
-    fn store(&self) -> &H::Store {
-        self.store.as_ref().unwrap()
+    async fn new() -> Self {
+        let mut pair = Self { harness: H::new(), processes: Vec::new(), model: Model::default() };
+        for _ in 0..2 {
+            pair.start().await;
+        }
+        pair
     }
 
-    async fn step(&mut self, step: &Step) {
+    async fn start(&mut self) {
+        let store = self.harness.open().await;
+        self.processes.push(Process { store, owner: self.model.new_owner() });
+    }
+
+    /// The process that takes this step.
+    fn store(&self, process: usize) -> &H::Store {
+        &self.processes[process].store
+    }
+
+    fn owner(&self, process: usize) -> Owner {
+        self.processes[process].owner
+    }
+
+    async fn step(&mut self, by: usize, step: &Step) {
         let now = at(self.model.now);
-        match *step {
-            Step::Record { source, id, content, guard, destinations } => {
-                let (key, guard, destinations) =
-                    (key(["hub", "pay"][source], &id.to_string()), GUARDS[guard], &DESTINATIONS[..destinations]);
-                let parts = parts(&key.source, &key.event_id, now);
-                let parts = VerifiedParts { content_digest: [content; 32], replay_guard: guard, ..parts };
-                let recorded = self.store().record(VerifiedEvent::attest(parts), names(destinations)).await;
-                assert_eq!(recorded.unwrap(), self.model.record(key, content, guard, destinations));
+        match step {
+            Step::Record { source, id, content, guard, lines } => {
+                let key = key(SOURCES[*source], &id.to_string());
+                self.record(by, key, *content, GUARDS[*guard], &due(lines)).await;
             }
-            Step::Claim { destination, limit } => self.claim(DESTINATIONS[destination], limit).await,
-            Step::Finish { which, verdict, delay } if !self.model.leases.is_empty() => {
-                let which = which.index(self.model.leases.len());
-                let verdict = [Verdict::Delivered, Verdict::RetryAt(at(self.model.now + delay)), Verdict::Dead][verdict];
-                let ended = self.store().finish(ended(self.model.leases[which].0, now, verdict)).await.unwrap();
-                let due = self.model.now + delay;
-                assert_eq!(ended, self.model.finish(which, verdict, due));
+            Step::Claim { destination, limit, after } => {
+                self.claim(by, DESTINATIONS[*destination], *limit, ["hub", "pay", "none"].get(*after).copied()).await;
             }
-            Step::Release { which, delay } if !self.model.leases.is_empty() => {
-                let which = which.index(self.model.leases.len());
-                let due = self.model.now + delay;
-                self.store().release(vec![self.model.leases[which].0], at(due)).await.unwrap();
-                if let Some(delivery) = self.model.leased(which) {
-                    (delivery.leased, delivery.due) = (false, due);
-                }
+            Step::Finish { which, verdict, delay, on_dead } => {
+                let due = at(self.model.now + delay);
+                self.finish(by, *which, [Verdict::Delivered, Verdict::RetryAt(due), Verdict::Dead][*verdict], *on_dead).await;
             }
-            Step::Finish { .. } | Step::Release { .. } => {}
+            Step::Release { which, delay } => self.release(by, *which, at(self.model.now + delay)).await,
+            Step::Renew { which } => self.renew(by, which).await,
+            Step::Retry { which } => {
+                let Some(id) = self.model.any_delivery(which) else { return };
+                let change = self.store(by).retry(id, now).await.unwrap();
+                assert_eq!(change, self.model.retry(id), "retry of {id}");
+            }
+            Step::Cancel { which } => {
+                let Some(id) = self.model.any_delivery(which) else { return };
+                let change = self.store(by).cancel(id, now).await.unwrap();
+                assert_eq!(change, self.model.cancel(id), "cancel of {id}");
+            }
+            Step::Pause { destination, paused } => {
+                self.store(by).pause(DESTINATIONS[*destination].into(), *paused).await.unwrap();
+                self.model.paused[*destination] = *paused;
+            }
+            Step::Straighten { destination, order } => {
+                while self.store(by).straighten(DESTINATIONS[*destination].into(), *order, now).await.unwrap() {}
+                self.model.straighten(DESTINATIONS[*destination], *order);
+            }
             Step::Wait { seconds } => self.model.now += seconds,
-            Step::Restart { orderly } => self.restart(orderly).await,
-            Step::Prune { bodies, ids, chunk } => self.prune(self.model.now - bodies, self.model.now - ids, chunk).await,
+            Step::Restart { orderly } => self.restart(by, *orderly).await,
+            Step::Recover => {
+                let voided = self.store(by).recover(now).await.unwrap();
+                assert_eq!(voided, self.model.recover(&self.processes.iter().map(|process| process.owner).collect::<Vec<_>>()));
+            }
+            Step::Prune { bodies, ids, chunk } => self.prune(by, self.model.now - bodies, self.model.now - ids, *chunk).await,
         }
     }
 
-    async fn claim(&mut self, destination: &'static str, limit: usize) {
-        let claim = claim(self.store(), destination, limit, at(self.model.now)).await;
-        let (expected, next) = self.model.claim(destination, limit);
-        let claimed = claim.deliveries.iter().map(|delivery| (delivery.event.key.clone(), delivery.lease.attempt, delivery.failures));
-        assert_eq!((claimed.collect::<Vec<_>>(), claim.next_due), (expected, next.map(at)));
-        let leases = claim.deliveries.iter().map(|delivery| (delivery.lease, delivery.event.key.clone(), destination));
-        self.model.leases.extend(leases);
+    async fn record(&mut self, by: usize, key: EventKey, content: u8, guard: Option<ReplayGuard>, deliveries: &[Due]) {
+        let parts = parts(&key.source, &key.event_id, at(self.model.now));
+        let parts = VerifiedParts { content_digest: [content; 32], replay_guard: guard, ..parts };
+        let recorded = self.store(by).record(VerifiedEvent::attest(parts), deliveries.to_vec()).await.unwrap();
+        assert_eq!(recorded, self.model.record(key.clone(), content, guard, deliveries));
+        if recorded.is_fresh() {
+            let row = self.store(by).event(key).await.unwrap().unwrap();
+            let rows = self.store(by).deliveries_of(vec![row.seq], false).await.unwrap();
+            self.model.name_deliveries(&rows.iter().map(|row| row.id).collect::<Vec<_>>());
+        }
     }
 
-    async fn restart(&mut self, orderly: bool) {
-        let store = self.store.take().unwrap();
+    async fn claim(&mut self, by: usize, destination: &'static str, limit: usize, after: Option<&str>) {
+        let request = ClaimRequest { after: after.map(Into::into), ..wanted(destination, limit, at(self.model.now)) };
+        let claim = self.store(by).claim(request).await.unwrap();
+        let owner = self.owner(by);
+        let expected = self.model.claim(owner, destination, limit, after);
+        let claimed = claim.deliveries.iter().map(|delivery| (delivery.event.key.clone(), delivery.lease, delivery.failures));
+        assert_eq!((claimed.collect::<Vec<_>>(), claim.next_due, claim.paused), expected);
+        self.model.leases.extend(claim.deliveries.iter().map(|delivery| (owner, delivery.lease)));
+    }
+
+    /// A lease that was ever given: most often one of the process itself.
+    fn lease(&self, by: usize, which: Index) -> Option<Lease> {
+        let own: Vec<_> = self.model.leases.iter().filter(|(owner, _)| *owner == self.owner(by)).collect();
+        let from = if own.is_empty() || which.index(10) == 0 { self.model.leases.iter().collect() } else { own };
+        (!from.is_empty()).then(|| from[which.index(from.len())].1)
+    }
+
+    async fn finish(&mut self, by: usize, which: Index, verdict: Verdict, on_dead: OnDead) {
+        let Some(lease) = self.lease(by, which) else { return };
+        let end = FinishedAttempt { on_dead, ..ended(lease, at(self.model.now), verdict) };
+        let counted = self.store(by).finish(end).await.unwrap();
+        assert_eq!(counted, self.model.finish(self.owner(by), lease, verdict, on_dead), "{lease:?}");
+    }
+
+    async fn release(&mut self, by: usize, which: Index, due: Timestamp) {
+        let Some(lease) = self.lease(by, which) else { return };
+        self.store(by).release(vec![lease], due).await.unwrap();
+        let _ = self.model.apply(lease.delivery, Life::Release { owner: self.owner(by), attempt: lease.attempt, due });
+    }
+
+    async fn renew(&mut self, by: usize, which: &[Index]) {
+        let leases: Vec<Lease> = which.iter().filter_map(|which| self.lease(by, *which)).collect();
+        let (owner, until) = (self.owner(by), at(self.model.now + 90));
+        let lost = self.store(by).renew(leases.clone(), until).await.unwrap();
+        let mut expected = leases;
+        expected.retain(|lease| !self.model.apply(lease.delivery, Life::Renew { owner, attempt: lease.attempt, until }).counts());
+        assert_eq!(lost, expected);
+    }
+
+    async fn restart(&mut self, by: usize, orderly: bool) {
+        let Process { store, .. } = self.processes.remove(by);
         if orderly {
             self.harness.close(store).await;
         } else {
             self.harness.crash(store).await;
         }
-        self.store = Some(self.harness.open().await);
-        let voided = self.store().recover(at(self.model.now)).await.unwrap();
-        assert_eq!(voided, self.model.void_leases());
+        self.start().await;
     }
 
-    async fn prune(&mut self, bodies: i64, ids: i64, chunk: usize) {
+    async fn prune(&mut self, by: usize, bodies: i64, ids: i64, chunk: usize) {
         let mut total = (0, 0);
         loop {
-            let pruned = self.store().prune(Prune { bodies_before: at(bodies), ids_before: at(ids), chunk }).await.unwrap();
+            let pruned = self.store(by).prune(Prune { bodies_before: at(bodies), ids_before: at(ids), chunk }).await.unwrap();
             if pruned.nothing() {
                 break;
             }
@@ -265,39 +225,53 @@ impl<H: Harness> Pair<H> {
     }
 
     /// Everything that can be asked for is as in the model.
-    async fn compare(&self) {
-        let rows = self.store().events(EventFilter::default(), page(Order::Oldest, 1_000, None)).await.unwrap();
+    async fn compare(&self, by: usize) {
+        let store = self.store(by);
+        let rows = store.events(EventFilter::default(), page(Order::Oldest, 1_000, None)).await.unwrap();
         assert_eq!(rows.len(), self.model.events.len());
         for (row, event) in rows.iter().zip(&self.model.events) {
-            let status = EventStatus::of(event.deliveries.iter().map(|delivery| (delivery.status, delivery.failures)));
+            let lives = || event.deliveries.iter().map(|delivery| delivery.life);
+            let status = EventStatus::of(lives().map(|life| (life.status(), life.failures())));
             let expected = (&event.key, at(event.received), event.duplicates, status);
             assert_eq!((&row.key, row.received_at, row.duplicates, row.status), expected);
             assert_eq!((&row.same_content_as, row.body_differs), (&event.same_content_as, event.body_differs));
-            assert_eq!(self.store().body(row.key.clone()).await.unwrap().is_some(), event.payload);
-            let deliveries = self.store().deliveries_of(vec![row.seq], true).await.unwrap();
-            let found = deliveries.iter().map(|row| (&*row.destination, row.status, row.attempts, row.next_attempt_at));
-            let expected = event.deliveries.iter().map(|delivery| {
-                let waits = delivery.status == DeliveryStatus::Pending && !delivery.leased;
-                (delivery.destination, delivery.status, delivery.attempts, waits.then(|| at(delivery.due)))
-            });
-            assert_eq!(found.collect::<Vec<_>>(), expected.collect::<Vec<_>>());
+            assert_eq!(store.body(row.key.clone()).await.unwrap().is_some(), event.payload);
+            let found = store.deliveries_of(vec![row.seq], true).await.unwrap();
+            assert_eq!(found.len(), event.deliveries.len());
+            for (row, delivery) in found.iter().zip(&event.deliveries) {
+                let life = delivery.life;
+                assert_eq!((row.id, &*row.destination), (delivery.id, delivery.destination));
+                assert_eq!((row.status, row.attempts, row.next_attempt_at), (life.status(), life.attempts(), life.next_attempt_at()));
+                assert_eq!((row.waits_in_line, row.holds_line), (life.waits_in_line(), life.holds_line()));
+                assert_eq!(row.finished_at.is_some(), life.status() != DeliveryStatus::Pending);
+                let history = row.history.iter().map(|attempt| attempt.number);
+                assert_eq!(history.collect::<Vec<_>>(), if event.payload { delivery.ended.clone() } else { Vec::new() });
+            }
         }
+        let mut paused = store.paused().await.unwrap();
+        paused.sort();
+        assert_eq!(paused, self.model.paused_names());
+        let backlog: Vec<Backlog> = self.model.backlog();
+        assert_eq!(store.backlog().await.unwrap(), backlog);
     }
+}
+
+fn cases() -> u32 {
+    std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(CASES)
 }
 
 pub(crate) async fn any_sequence_of_operations_does_what_a_list_would<H: Harness + Send>() {
     let runtime = tokio::runtime::Handle::current();
     let run = move || {
-        let mut runner = TestRunner::new(Config { cases: 40, failure_persistence: None, ..Config::default() });
-        let outcome = runner.run(&proptest::collection::vec(step(), 1..60), |steps| {
+        let mut runner = TestRunner::new(Config { cases: cases(), failure_persistence: None, ..Config::default() });
+        let steps = proptest::collection::vec((0..2usize, step()), 1..80);
+        let outcome = runner.run(&steps, |steps| {
             runtime.block_on(async {
-                let harness = H::new();
-                let store = Some(harness.open().await);
-                let mut pair = Pair { harness, store, model: Model::default() };
-                for step in &steps {
-                    pair.step(step).await;
+                let mut pair = Pair::<H>::new().await;
+                for (by, step) in &steps {
+                    pair.step(*by, step).await;
                 }
-                pair.compare().await;
+                pair.compare(0).await;
             });
             Ok(())
         });

@@ -18,17 +18,20 @@ struct Found {
     state: i64,
     leased: bool,
     waits_in_line: bool,
+    /// Whether it has a place in a line.
+    stands: bool,
 }
 
 fn find(unit: &Unit<'_>, id: DeliveryId) -> Result<Option<Found>, Fault> {
     let mut statement = unit.conn.prepare_cached(FIND)?;
     let found = statement.query_row((id.0, lines::NEVER), |row| {
-        Ok(Found { destination: row.get(0)?, state: row.get(1)?, leased: row.get(2)?, waits_in_line: row.get(3)? })
+        Ok(Found { destination: row.get(0)?, state: row.get(1)?, leased: row.get(2)?, waits_in_line: row.get(3)?, stands: row.get(4)? })
     });
     Ok(found.optional()?)
 }
 
-const FIND: &str = "SELECT destination, state, owner IS NOT NULL, state = 0 AND due_at = ?2 FROM delivery WHERE id = ?1";
+const FIND: &str = "
+    SELECT destination, state, owner IS NOT NULL, state = 0 AND due_at = ?2, standing FROM delivery WHERE id = ?1";
 
 /// Makes a delivery due again.
 pub(super) struct Retry {
@@ -93,8 +96,10 @@ impl Operation for Cancel {
             3 => {}
             _ => {
                 unit.execute(CANCEL, (self.id.0, self.now.as_millis()))?;
-                // One that waited was not the first, whose place is taken: then this changes nothing.
-                lines::step_forward(unit, self.id.0, self.now)?;
+                // Behind one that waited nobody steps forward: the first place is taken, and not always by the oldest.
+                if found.stands && !found.waits_in_line {
+                    lines::step_forward(unit, self.id.0, self.now)?;
+                }
             }
         }
         Ok(Change::Done { destination: unit.name(found.destination)? })

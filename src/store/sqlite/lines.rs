@@ -76,17 +76,21 @@ impl Operation for Straighten {
 }
 
 impl Straighten {
+    /// Whoever stands first has the next one step forward, as always: a line of which a part is left still goes on,
+    /// should the order come back before the rest is done.
     fn dissolve(&self, unit: &mut Unit<'_>, destination: i64) -> Result<bool, Fault> {
-        let changed = unit.execute(DISSOLVE, (destination, self.now.as_millis(), NEVER, STEP))?;
-        Ok(changed > 0)
+        let standing = some(unit, STANDING, destination)?;
+        for id in &standing {
+            if unit.execute(LEAVE_FIRST_PLACE, (id, NEVER))? > 0 {
+                step_forward(unit, *id, self.now)?;
+            }
+            unit.execute(DISSOLVE, (id, self.now.as_millis(), NEVER))?;
+        }
+        Ok(!standing.is_empty())
     }
 
     fn let_dead_leave(&self, unit: &mut Unit<'_>, destination: i64) -> Result<bool, Fault> {
-        let dead: Vec<i64> = {
-            let mut statement = unit.conn.prepare_cached(HOLDING)?;
-            let rows = statement.query_map((destination, STEP), |row| row.get(0))?;
-            rows.collect::<rusqlite::Result<_>>()?
-        };
+        let dead = some(unit, HOLDING, destination)?;
         for id in &dead {
             unit.execute("UPDATE delivery SET standing = 0 WHERE id = ?1", [id])?;
             step_forward(unit, *id, self.now)?;
@@ -95,7 +99,15 @@ impl Straighten {
     }
 }
 
-pub(super) const DISSOLVE: &str = "
-    UPDATE delivery SET standing = 0, line = NULL, due_at = iif(due_at = ?3, ?2, due_at)
-    WHERE id IN (SELECT id FROM delivery WHERE standing = 1 AND destination = ?1 LIMIT ?4)";
+/// Some of a destination's deliveries.
+fn some(unit: &Unit<'_>, sql: &str, destination: i64) -> Result<Vec<i64>, Fault> {
+    let mut statement = unit.conn.prepare_cached(sql)?;
+    let rows = statement.query_map((destination, STEP), |row| row.get(0))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+pub(super) const STANDING: &str = "SELECT id FROM delivery WHERE standing = 1 AND destination = ?1 LIMIT ?2";
+const LEAVE_FIRST_PLACE: &str = "UPDATE delivery SET standing = 0 WHERE id = ?1 AND (state <> 0 OR due_at < ?2)";
+const DISSOLVE: &str = "
+    UPDATE delivery SET standing = 0, line = NULL, due_at = iif(state = 0 AND due_at = ?3, ?2, due_at) WHERE id = ?1";
 pub(super) const HOLDING: &str = "SELECT id FROM delivery WHERE standing = 1 AND destination = ?1 AND state <> 0 LIMIT ?2";

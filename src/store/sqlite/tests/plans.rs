@@ -127,7 +127,7 @@ async fn what_is_looked_up_by_key_is_searched_and_never_scanned() {
         (claim::NEXT_SOURCE, "delivery_due"),
         (lines::TAKEN, "delivery_line"),
         (lines::STEP_FORWARD, "delivery_line"),
-        (lines::DISSOLVE, "delivery_line"),
+        (lines::STANDING, "delivery_line"),
         (lines::HOLDING, "delivery_line"),
         (deliveries::BACKLOG, "delivery_due"),
         (&by_event, "delivery_event"),
@@ -145,6 +145,24 @@ async fn what_is_looked_up_by_key_is_searched_and_never_scanned() {
         assert!(!scans && !sorts && plan.contains(index), "{sql}\n{plan}");
     }
     assert!(plan(&conn, reverify::REFUSED, Vec::new()).contains("SCAN r USING COVERING INDEX rejection_source"), "no body is read");
+}
+
+#[tokio::test]
+async fn the_length_of_a_line_costs_nothing() {
+    let (_folder, conn) = filled().await;
+    conn.execute_batch(&format!("UPDATE delivery SET state = 0, standing = 1, line = 7, due_at = {} WHERE id > 3", lines::NEVER)).unwrap();
+    let number = |sql: &str| conn.query_row(sql, (), |row| row.get::<_, i64>(0)).unwrap();
+    let destination = number("SELECT destination FROM delivery WHERE id = 9");
+    let integers = |values: &[i64]| values.iter().map(|value| (*value).into()).collect();
+    for (sql, values) in [
+        (lines::STEP_FORWARD, integers(&[9, 0, lines::NEVER])),
+        (lines::TAKEN, integers(&[destination, 7])),
+        (lines::STANDING, integers(&[destination, 10])),
+    ] {
+        let (steps, sorted) = cost(&conn, sql, values);
+        assert!(steps < 200 && !sorted, "{steps} steps: {sql}");
+    }
+    assert_eq!(number("SELECT id FROM delivery WHERE due_at = 0"), number("SELECT min(id) FROM delivery WHERE standing = 1"));
 }
 
 #[tokio::test]
