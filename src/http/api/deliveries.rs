@@ -31,14 +31,14 @@ pub(super) async fn show(path: Path<String>, history: Data<History>) -> Result<H
 /// `POST /api/v1/deliveries/{id}/retry`
 pub(super) async fn retry(path: Path<String>, control: Data<Control>, history: Data<History>) -> Result<HttpResponse, Problem> {
     let id = id(&path)?;
-    done(control.retry(id).await?)?;
+    done(&control.retry(id).await?)?;
     one(&history, id).await
 }
 
 /// `POST /api/v1/deliveries/{id}/cancel`
 pub(super) async fn cancel(path: Path<String>, control: Data<Control>, history: Data<History>) -> Result<HttpResponse, Problem> {
     let id = id(&path)?;
-    done(control.cancel(id).await?)?;
+    done(&control.cancel(id).await?)?;
     one(&history, id).await
 }
 
@@ -51,7 +51,7 @@ async fn one(history: &History, id: DeliveryId) -> Result<HttpResponse, Problem>
     Ok(HttpResponse::Ok().json(delivery))
 }
 
-fn done(change: Change) -> Result<(), Problem> {
+fn done(change: &Change) -> Result<(), Problem> {
     match change {
         Change::Done { .. } => Ok(()),
         Change::Unknown => Err(Problem::new(Code::NotFound)),
