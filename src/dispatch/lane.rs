@@ -37,6 +37,9 @@ pub(super) const LEASE: Duration = Duration::from_secs(30);
 /// How often leases are renewed: two may fail before one runs out.
 pub(super) const RENEW_EVERY: Duration = Duration::from_secs(10);
 
+/// Leases that are renewed in one transaction, which senders wait for, too.
+const RENEWED_TOGETHER: usize = 200;
+
 /// How long handing back leases may take when the process stops.
 const RELEASE_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -231,15 +234,15 @@ impl Lane {
     /// Prolongs every lease. An attempt whose lease is lost is broken off: somebody else makes it, or it was called off.
     async fn renew(&mut self) {
         let leases: Vec<Lease> = self.held.values().map(|held| held.lease).collect();
-        let until = self.worker.clock.now().plus(LEASE);
-        match self.worker.outbox.renew(leases, until).await {
-            Ok(lost) => {
-                self.next_renewal = Instant::now() + RENEW_EVERY;
-                self.held.values().filter(|held| lost.contains(&held.lease)).for_each(Held::give_up);
-            }
-            Err(error) => {
-                self.next_renewal = Instant::now() + RENEW_EVERY / 10;
-                self.worker.observer.happened(&Happening::StoreFailed { cause: &error.to_string() });
+        self.next_renewal = Instant::now() + RENEW_EVERY;
+        for leases in leases.chunks(RENEWED_TOGETHER) {
+            let until = self.worker.clock.now().plus(LEASE);
+            match self.worker.outbox.renew(leases.to_vec(), until).await {
+                Ok(lost) => self.held.values().filter(|held| lost.contains(&held.lease)).for_each(Held::give_up),
+                Err(error) => {
+                    self.next_renewal = Instant::now() + RENEW_EVERY / 10;
+                    return self.worker.observer.happened(&Happening::StoreFailed { cause: &error.to_string() });
+                }
             }
         }
     }
