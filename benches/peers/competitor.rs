@@ -8,9 +8,10 @@ use std::process::Command;
 use anyhow::Context as _;
 use rusqlite::{Connection, OpenFlags};
 
-use crate::load::{self, Outcome, Plan};
-use crate::onceward;
-use crate::process::{Process, free_address};
+use crate::common::bare;
+use crate::common::load::{self, Outcome, Plan};
+use crate::common::onceward;
+use crate::common::process::{Process, free_address};
 
 /// Who takes part.
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum, serde::Serialize)]
@@ -72,7 +73,7 @@ impl Competitor {
         let folder = tempfile::tempdir_in(folder).context("make a folder for the database")?;
         let database = folder.path().join("events.db");
         let address = free_address()?;
-        let sink = if delivers && self == Self::Onceward { Some(start_sink(folder.path()).await?) } else { None };
+        let sink = if delivers && self == Self::Onceward { Some(bare::start(folder.path()).await?) } else { None };
         let command = self.command(address, &database, sink.as_ref().map(|(url, _)| url.as_str()))?;
         let process = Process::start(command, address, &folder.path().join("output.log")).await;
         let process = process.with_context(|| format!("start {}", self.name()))?;
@@ -88,11 +89,11 @@ impl Competitor {
     fn command(self, address: SocketAddr, database: &Path, forward: Option<&str>) -> anyhow::Result<Command> {
         let mut command = Command::new(std::env::current_exe()?);
         match self {
-            Self::A => command.arg("serve-bare").arg(address.port().to_string()),
+            Self::A => return Ok(bare::command(address)?),
             Self::H => command.arg("serve-by-hand").arg(address.port().to_string()),
             Self::B => command.arg("serve-verified").arg(address.port().to_string()),
             Self::D => command.arg("serve-naive").arg(address.port().to_string()).arg(database),
-            Self::Onceward => return Ok(onceward::command(address, database, forward)?),
+            Self::Onceward => return Ok(onceward::command(address, free_address()?, database, forward)),
         };
         Ok(command)
     }
@@ -117,7 +118,7 @@ impl Round {
 
     /// Requests without a 200, by kind.
     pub(crate) fn failures(&self) -> Vec<String> {
-        self.failures.iter().map(|(what, times)| format!("{what}: {times} ×")).collect()
+        load::complaints(&self.failures)
     }
 
     /// An event that was acknowledged must be stored, once; one whose answer failed may be.
@@ -127,14 +128,6 @@ impl Round {
         let right = (acknowledged..=sent).contains(&stored);
         (!right).then(|| format!("{stored} events stored, but {acknowledged} distinct ones acknowledged of {sent} sent"))
     }
-}
-
-/// A bare server to deliver to: its URL, and the process that lasts as long as it is held.
-async fn start_sink(folder: &Path) -> anyhow::Result<(String, Process)> {
-    let address = free_address()?;
-    let command = Competitor::A.command(address, folder, None)?;
-    let process = Process::start(command, address, &folder.join("sink.log")).await.context("start the sink")?;
-    Ok((format!("http://{address}/"), process))
 }
 
 /// Rows of the table `event`; `None` when the database has no such table.

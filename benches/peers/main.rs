@@ -1,19 +1,11 @@
 //! Measures the release binary beside its peers in alternating rounds: `cargo bench --bench peers`. README.md beside this
 //! folder says who they are and what the numbers mean.
 
-mod bare;
+#[path = "../common/mod.rs"]
+mod common;
 mod competitor;
-mod latency;
-mod ledger;
-mod load;
-mod machine;
 mod naive;
-mod onceward;
-mod pace;
-mod process;
 mod report;
-mod request;
-mod response;
 mod targets;
 mod verified;
 
@@ -24,8 +16,8 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::Parser as _;
 
+use common::{bare, load::Plan, machine, positive};
 use competitor::{Competitor, Round};
-use load::Plan;
 use report::Report;
 
 /// Measures Onceward beside a bare and a naive server, in alternating rounds.
@@ -73,10 +65,6 @@ struct Arguments {
     bench: bool,
 }
 
-fn positive(text: &str) -> Result<f64, String> {
-    text.parse().ok().filter(|number: &f64| number.is_finite() && *number > 0.0).ok_or_else(|| "a number above 0".to_owned())
-}
-
 fn share(text: &str) -> Result<f64, String> {
     text.parse().ok().filter(|number| (0.0..=1.0).contains(number)).ok_or_else(|| "a number from 0 to 1".to_owned())
 }
@@ -84,7 +72,7 @@ fn share(text: &str) -> Result<f64, String> {
 fn main() -> anyhow::Result<ExitCode> {
     let words: Vec<String> = std::env::args().skip(1).collect();
     match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        ["serve-bare", port] => bare::serve(port.parse()?).map(|()| ExitCode::SUCCESS).context("serve-bare"),
+        [bare::COMMAND, port] => bare::serve(port.parse()?).map(|()| ExitCode::SUCCESS).context("serve-bare"),
         ["serve-verified", port] => verified::serve(port.parse()?).map(|()| ExitCode::SUCCESS).context("serve-verified"),
         ["serve-by-hand", port] => verified::serve_by_hand(port.parse()?).map(|()| ExitCode::SUCCESS).context("serve-by-hand"),
         ["serve-naive", port, database] => naive::serve(port.parse()?, Path::new(database)).map(|()| ExitCode::SUCCESS),
@@ -93,9 +81,7 @@ fn main() -> anyhow::Result<ExitCode> {
 }
 
 fn measure(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    for self_check in [latency::self_check, ledger::self_check, request::self_check, response::self_check] {
-        self_check();
-    }
+    common::self_check();
     if !arguments.bench {
         println!("peers: checked itself; `cargo bench --bench peers` measures");
         return Ok(ExitCode::SUCCESS);
@@ -137,6 +123,7 @@ impl Arguments {
             duplicates: self.duplicates,
             warm_up: Duration::from_secs_f64(self.warm_up),
             measured: Duration::from_secs_f64(self.seconds),
+            noted: false,
         }
     }
 }

@@ -6,13 +6,10 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
-use hmac::{Hmac, KeyInit as _, Mac as _};
 use rusqlite::{Connection, params};
-use sha2::Sha256;
 
-use crate::request::{PATH, SECRET, unix_now};
-
-const TOLERANCE_SECONDS: u64 = 300;
+use crate::common::proof::signature_holds;
+use crate::common::request::{PATH, SECRET, unix_now};
 
 const SCHEMA: &str = "
     PRAGMA journal_mode = WAL;
@@ -79,23 +76,6 @@ async fn receive(request: HttpRequest, body: web::Bytes, store: web::Data<Mutex<
 struct Event {
     id: String,
     r#type: String,
-}
-
-/// Whether the header `t=…,v1=…` signs the body with the secret, not too long ago.
-pub(crate) fn signature_holds(secret: &str, header: &str, body: &[u8], now: u64) -> bool {
-    let part = |name: &str| header.split(',').find_map(|part| part.strip_prefix(name)?.strip_prefix('='));
-    let (Some(time), Some(digest)) = (part("t"), part("v1")) else {
-        return false;
-    };
-    let fresh = time.parse::<u64>().is_ok_and(|then| now.abs_diff(then) <= TOLERANCE_SECONDS);
-    let (true, Ok(tag)) = (fresh, hex::decode(digest)) else {
-        return false;
-    };
-    let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("HMAC takes keys of any length");
-    mac.update(time.as_bytes());
-    mac.update(b".");
-    mac.update(body);
-    mac.verify_slice(&tag).is_ok()
 }
 
 fn headers_text(request: &HttpRequest) -> String {

@@ -2,12 +2,14 @@
 
 use std::fmt;
 
-use comfy_table::{CellAlignment, Table, presets};
+use comfy_table::Table;
 
+use crate::common::load::Plan;
+use crate::common::machine::Machine;
+use crate::common::table::{median, table};
+use crate::common::target::Target;
 use crate::competitor::{Competitor, Round};
-use crate::load::Plan;
-use crate::machine::Machine;
-use crate::targets::{self, Measured, Target};
+use crate::targets::{self, Measured};
 
 type Column = (&'static str, fn(&Summary) -> String);
 
@@ -153,13 +155,8 @@ impl Report {
         let first: [Column; 2] = [("", |summary| summary.competitor.name().to_owned()), ("requests/s (min–max)", Summary::rates)];
         let second = if self.open_loop { &OPEN_LOOP[..] } else { &CLOSED_LOOP[..] };
         let columns: Vec<&Column> = first.iter().chain(second).chain(&EVER).collect();
-        let mut table = Table::new();
-        table.load_style(presets::ASCII_MARKDOWN).set_header(columns.iter().map(|(title, _)| *title));
-        table.add_rows(self.competitors.iter().map(|summary| columns.iter().map(|(_, cell)| cell(summary)).collect::<Vec<_>>()));
-        for column in table.column_iter_mut().skip(1) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-        table
+        let rows = self.competitors.iter().map(|summary| columns.iter().map(|(_, cell)| cell(summary)).collect());
+        table(columns.iter().map(|(title, _)| *title), rows)
     }
 }
 
@@ -177,17 +174,9 @@ fn complaints(competitors: &[Summary], of: impl Fn(&Round) -> Vec<String>) -> Ve
 }
 
 fn describe(plan: &Plan, delivers: bool) -> String {
-    let Plan { connections, rate, duplicates, warm_up, measured } = plan;
+    let Plan { connections, rate, duplicates, warm_up, measured, .. } = plan;
     let pace = rate.map_or_else(|| "closed loop".to_owned(), |rate| format!("open loop at {rate}/s"));
     let repeats = if *duplicates > 0.0 { format!(", {:.0} % duplicates", duplicates * 100.0) } else { String::new() };
     let destination = if delivers { ", Onceward delivers" } else { "" };
     format!("{pace}, {connections} connections{repeats}{destination}, {measured:?} a round after {warm_up:?} of warm-up")
-}
-
-/// The middle of the values, the mean of the two middle ones where their number is even.
-fn median(values: impl Iterator<Item = f64>) -> f64 {
-    let mut sorted: Vec<f64> = values.collect();
-    sorted.sort_by(f64::total_cmp);
-    let middle = sorted.len() / 2;
-    if sorted.len() % 2 == 1 { sorted[middle] } else { f64::midpoint(sorted[middle - 1], sorted[middle]) }
 }

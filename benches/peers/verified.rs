@@ -9,8 +9,8 @@ use onceward::domain::{Clock as _, HeaderBuilder, RawRequest, SystemClock};
 use onceward::provider::Table;
 use onceward::verify::{Judgement, Setup, Verifier};
 
-use crate::naive::signature_holds;
-use crate::request::{PATH, SECRET, unix_now};
+use crate::common::proof::signature_holds;
+use crate::common::request::{PATH, SECRET, unix_now};
 
 /// Serves B on the port until the process ends.
 ///

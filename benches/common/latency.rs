@@ -64,8 +64,7 @@ const fn upper_bound(index: usize) -> u64 {
     ((mantissa << shift) - 1) + (1 << shift)
 }
 
-/// Targets without a test harness check themselves at start: each bucket's bound maps back to the bucket, bounds are within
-/// 1 % of the value, and quantiles of a known series are right.
+/// Each bucket's bound maps back to the bucket, bounds are within 1 % of the value, and quantiles of a known series are right.
 ///
 /// # Panics
 /// When the arithmetic is broken.

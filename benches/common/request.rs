@@ -145,6 +145,6 @@ pub(crate) fn self_check() {
     let parsed: serde_json::Value = serde_json::from_str(body).expect("the body is JSON");
     assert_eq!(parsed["id"].as_str().map(str::as_bytes), Some(&id[..]));
     let header = head.lines().find_map(|line| line.strip_prefix("Stripe-Signature: ")).expect("a signature");
-    assert!(crate::naive::signature_holds(SECRET, header, body.as_bytes(), now), "the peer takes the signature");
-    assert!(!crate::naive::signature_holds(SECRET, header, &body.as_bytes()[1..], now), "and refuses another body");
+    assert!(super::proof::signature_holds(SECRET, header, body.as_bytes(), now), "the peer takes the signature");
+    assert!(!super::proof::signature_holds(SECRET, header, &body.as_bytes()[1..], now), "and refuses another body");
 }

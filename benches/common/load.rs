@@ -11,11 +11,11 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-use crate::latency::Histogram;
-use crate::ledger::Ledger;
-use crate::pace::{Pace, Schedule};
-use crate::request::{Request, unix_now};
-use crate::response::{Response, parse};
+use super::latency::Histogram;
+use super::ledger::Ledger;
+use super::pace::{Pace, Schedule};
+use super::request::{ID_LEN, Request, unix_now};
+use super::response::{Response, parse};
 
 /// How long answers may come in after the measurement, and how long a new connection may take.
 const GRACE: Duration = Duration::from_secs(15);
@@ -33,6 +33,20 @@ pub(crate) struct Plan {
     pub(crate) warm_up: Duration,
     /// Length of the measurement.
     pub(crate) measured: Duration,
+    /// Whether each answered request of the measurement is noted by itself.
+    pub(crate) noted: bool,
+}
+
+/// One request that was due in the measurement and answered 200.
+pub(crate) struct Exchange {
+    /// The event's ID.
+    pub(crate) id: [u8; ID_LEN],
+    /// When it was due.
+    pub(crate) due: Instant,
+    /// Just before it was written.
+    pub(crate) sent: Instant,
+    /// Once its answer was read.
+    pub(crate) answered: Instant,
 }
 
 /// What came back.
@@ -51,15 +65,23 @@ pub(crate) struct Outcome {
     pub(crate) acknowledged: u64,
     /// The server's CPU time during the measurement.
     pub(crate) cpu: Duration,
+    /// Just before the first request, warm-up included.
+    pub(crate) began: Instant,
+    /// After the last answer.
+    pub(crate) ended: Instant,
+    /// One by one, where the plan says so.
+    pub(crate) exchanges: Vec<Exchange>,
 }
 
 struct Shared {
     server: SocketAddr,
+    began: Instant,
     from: Instant,
     until: Instant,
     pace: Pace,
     ledger: RefCell<Ledger>,
     tally: RefCell<Tally>,
+    noted: bool,
 }
 
 struct Tally {
@@ -67,6 +89,19 @@ struct Tally {
     lag: Histogram,
     answered: u64,
     failures: BTreeMap<String, u64>,
+    exchanges: Vec<Exchange>,
+}
+
+impl Outcome {
+    /// Requests without a 200, by kind.
+    pub(crate) fn complaints(&self) -> Vec<String> {
+        complaints(&self.failures)
+    }
+}
+
+/// Requests without a 200, by kind.
+pub(crate) fn complaints(failures: &BTreeMap<String, u64>) -> Vec<String> {
+    failures.iter().map(|(what, times)| format!("{what}: {times} ×")).collect()
 }
 
 /// Warms the server up, then measures it; `cpu_time` reads its CPU time so far.
@@ -97,21 +132,33 @@ pub(crate) async fn run(plan: &Plan, server: SocketAddr, cpu_time: impl Fn() -> 
         anyhow::Ok(cpu)
     });
     let cpu = cpu.await?;
+    let ended = Instant::now();
     drop(connections);
-    Ok(Rc::into_inner(shared).context("connections have ended")?.outcome(cpu))
+    Ok(Rc::into_inner(shared).context("connections have ended")?.outcome(cpu, ended))
+}
+
+/// Sends one event over a connection of its own; returns the status of the answer.
+///
+/// # Errors
+/// When the server cannot be reached, or does not answer.
+pub(crate) async fn send(server: SocketAddr, id: &[u8; ID_LEN]) -> anyhow::Result<u16> {
+    let mut request = Request::new(server);
+    let response = Client::connect(server).await?.exchange(request.render(id, unix_now())).await?;
+    Ok(response.status)
 }
 
 impl Shared {
     fn new(plan: &Plan, server: SocketAddr) -> Self {
-        let start = Instant::now();
-        let from = start + plan.warm_up;
+        let began = Instant::now();
+        let from = began + plan.warm_up;
         let until = from + plan.measured;
         let pace = match plan.rate {
             None => Pace::Closed { until },
-            Some(rate) => Pace::Open(Schedule::new(rate, start, until, plan.connections)),
+            Some(rate) => Pace::Open(Schedule::new(rate, began, until, plan.connections)),
         };
-        let tally = Tally { latency: Histogram::new(), lag: Histogram::new(), answered: 0, failures: BTreeMap::new() };
-        Self { server, from, until, pace, ledger: RefCell::new(Ledger::new(plan.duplicates)), tally: RefCell::new(tally) }
+        let (latency, lag) = (Histogram::new(), Histogram::new());
+        let tally = RefCell::new(Tally { latency, lag, answered: 0, failures: BTreeMap::new(), exchanges: Vec::new() });
+        Self { server, began, from, until, pace, ledger: RefCell::new(Ledger::new(plan.duplicates)), tally, noted: plan.noted }
     }
 
     /// One connection's life: request, answer, request. After a failure it connects again.
@@ -122,7 +169,7 @@ impl Shared {
             let sent = Instant::now();
             let usable = match client.exchange(request.render(&id, unix_now())).await {
                 Ok(response) => {
-                    self.count(number, due, sent, response.status);
+                    self.count(number, Exchange { id, due, sent, answered: Instant::now() }, response.status);
                     !response.closes
                 }
                 Err(error) => {
@@ -139,18 +186,21 @@ impl Shared {
         }
     }
 
-    fn count(&self, number: u64, due: Instant, sent: Instant, status: u16) {
+    fn count(&self, number: u64, exchange: Exchange, status: u16) {
         if status != 200 {
             return self.fail(format!("status {status}"), 1);
         }
-        let now = Instant::now();
+        let Exchange { due, sent, answered, .. } = exchange;
         let window = self.from..self.until;
         let mut tally = self.tally.borrow_mut();
         self.ledger.borrow_mut().acknowledge(number);
-        tally.answered += u64::from(window.contains(&now));
+        tally.answered += u64::from(window.contains(&answered));
         if window.contains(&due) {
-            tally.latency.record(now - due);
+            tally.latency.record(answered - due);
             tally.lag.record(sent - due);
+            if self.noted {
+                tally.exchanges.push(exchange);
+            }
         }
     }
 
@@ -158,14 +208,15 @@ impl Shared {
         *self.tally.borrow_mut().failures.entry(what).or_default() += times;
     }
 
-    fn outcome(self, cpu: Duration) -> Outcome {
+    fn outcome(self, cpu: Duration, ended: Instant) -> Outcome {
         let left = self.pace.left();
         if left > 0 {
             self.fail("due, but no connection was free".to_owned(), left);
         }
-        let Tally { latency, lag, answered, failures } = self.tally.into_inner();
-        let ledger = self.ledger.into_inner();
-        Outcome { latency, lag, answered, failures, sent: ledger.sent(), acknowledged: ledger.acknowledged(), cpu }
+        let Tally { latency, lag, answered, failures, exchanges } = self.tally.into_inner();
+        let (ledger, began) = (self.ledger.into_inner(), self.began);
+        let (sent, acknowledged) = (ledger.sent(), ledger.acknowledged());
+        Outcome { latency, lag, answered, failures, sent, acknowledged, cpu, began, ended, exchanges }
     }
 }
 

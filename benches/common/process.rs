@@ -25,27 +25,48 @@ impl Process {
     ///
     /// # Errors
     /// When it does not start, ends early, or does not answer in time; with the end of its log.
-    pub(crate) async fn start(mut command: Command, address: SocketAddr, log: &Path) -> anyhow::Result<Self> {
-        let output = File::create(log).with_context(|| format!("create {}", log.display()))?;
-        command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
-        let child = command.spawn().with_context(|| format!("start {}", command.get_program().display()))?;
-        let mut process = Self { child, log: log.to_owned() };
-        process.wait_until_healthy(address).await.with_context(|| format!("its output was: {}", process.log_tail()))?;
+    pub(crate) async fn start(command: Command, address: SocketAddr, log: &Path) -> anyhow::Result<Self> {
+        let mut process = Self::spawn(command, log)?;
+        process.wait_until_healthy(address).await?;
         Ok(process)
     }
 
-    async fn wait_until_healthy(&mut self, address: SocketAddr) -> anyhow::Result<()> {
+    /// Starts the command with its output in a file, and waits for nothing.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub(crate) fn spawn(mut command: Command, log: &Path) -> anyhow::Result<Self> {
+        let output = File::create(log).with_context(|| format!("create {}", log.display()))?;
+        command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
+        let child = command.spawn().with_context(|| format!("start {}", command.get_program().display()))?;
+        Ok(Self { child, log: log.to_owned() })
+    }
+
+    /// Fails when the process has ended by itself.
+    ///
+    /// # Errors
+    /// With the end of its output.
+    pub(crate) fn ensure_alive(&mut self) -> anyhow::Result<()> {
+        match self.child.try_wait()? {
+            Some(status) => bail!("the server ended early: {status}; its output was: {}", self.log_tail()),
+            None => Ok(()),
+        }
+    }
+
+    /// Waits until `/healthz` answers 200.
+    ///
+    /// # Errors
+    /// When it ends early, or does not answer in time; with the end of its output.
+    pub(crate) async fn wait_until_healthy(&mut self, address: SocketAddr) -> anyhow::Result<()> {
         let started = Instant::now();
         while started.elapsed() < START_LIMIT {
-            if let Some(status) = self.child.try_wait()? {
-                bail!("the server ended early: {status}");
-            }
+            self.ensure_alive()?;
             if let Ok(true) = tokio::time::timeout(Duration::from_secs(1), healthy(address)).await {
                 return Ok(());
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        bail!("no answer from http://{address}/healthz within {START_LIMIT:?}")
+        bail!("no answer from http://{address}/healthz within {START_LIMIT:?}; its output was: {}", self.log_tail())
     }
 
     /// CPU time spent so far, of all threads, in user and kernel mode.

@@ -1,6 +1,6 @@
 //! Which events a run has sent and which were acknowledged: the account that a competitor's database is held against.
 
-use crate::request::{ID_LEN, SplitMix, event_id};
+use super::request::{ID_LEN, SplitMix, event_id};
 
 /// A duplicate repeats one of this many latest events, some of which are still in flight.
 const RECENT: u64 = 4096;

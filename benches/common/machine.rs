@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::path::Path;
 use std::time::Instant;
 
-use crate::latency::Histogram;
+use super::latency::Histogram;
 
 const SYNCS: usize = 200;
 
