@@ -16,6 +16,7 @@ use crate::domain::{
     Attempt, AttemptEnd, AttemptResult, ClaimedDelivery, Clock, EventKey, FinishedAttempt, Happening, Health, Observer, OnDead, Outcome,
     Timestamp, Verdict,
 };
+use crate::failpoint;
 use crate::store::Outbox;
 
 /// Makes a lane's attempts.
@@ -43,9 +44,11 @@ impl Worker {
     /// others to share its sync and the destination need not wait for that. Returns when there is something due again.
     pub(super) async fn work(self: Arc<Self>, delivery: ClaimedDelivery, place: Place) -> Option<Timestamp> {
         let ended = self.attempt(delivery, place).await;
+        failpoint::reach("finish.before");
         if !self.commit(&ended.finished).await {
             return None;
         }
+        failpoint::reach("finish.after");
         self.observer.happened(&Happening::Attempted(ended.told()));
         match ended.finished.verdict {
             Verdict::RetryAt(at) => Some(at),
@@ -59,7 +62,9 @@ impl Worker {
     async fn attempt(&self, delivery: ClaimedDelivery, mut place: Place) -> Ended {
         let at = self.clock.now();
         let begun = Instant::now();
+        failpoint::reach("attempt.before");
         let AttemptResult { outcome, health, status_code, response } = self.guarded(&delivery).await;
+        failpoint::reach("attempt.answered");
         let duration = begun.elapsed();
         let (error, asked) = match &outcome {
             Outcome::Delivered => (None, None),

@@ -17,6 +17,7 @@ use super::backoff::Backoff;
 use super::gate::Room;
 use super::place::{Place, Post};
 use crate::domain::{ClaimedDelivery, Happening, Lease, OnDead, Timestamp};
+use crate::failpoint;
 use crate::store::{Claim, ClaimRequest, StoreError};
 
 /// How often a lane looks though nobody woke it: other processes record into the same store.
@@ -149,6 +150,7 @@ impl Lane {
         };
         match self.claim(limit).await {
             Ok(claim) => {
+                failpoint::reach("claim.after");
                 self.backoff = None;
                 self.begin(claim, limit, probe);
             }
@@ -158,11 +160,14 @@ impl Lane {
 
     async fn claim(&mut self, limit: usize) -> Result<Claim, StoreError> {
         let now = self.worker.clock.now();
+        failpoint::reach("straighten.before");
         if let Some(order) = self.to_straighten
             && !self.worker.outbox.straighten(Arc::clone(&self.post.name), order, now).await?
         {
             self.to_straighten = None;
+            failpoint::reach("straighten.after");
         }
+        failpoint::reach("claim.before");
         let (destination, after) = (Arc::clone(&self.post.name), self.turn.clone());
         self.worker.outbox.claim(ClaimRequest { destination, limit, now, lease: LEASE, after }).await
     }
@@ -217,8 +222,10 @@ impl Lane {
     async fn renew(&mut self) {
         let leases: Vec<Lease> = self.held.values().map(|held| held.lease).collect();
         let until = self.worker.clock.now().plus(LEASE);
+        failpoint::reach("renew.before");
         match self.worker.outbox.renew(leases, until).await {
             Ok(lost) => {
+                failpoint::reach("renew.after");
                 self.next_renewal = Instant::now() + RENEW_EVERY;
                 self.held.values().filter(|held| lost.contains(&held.lease)).for_each(Held::give_up);
             }
@@ -258,9 +265,10 @@ impl Lane {
         if leases.is_empty() {
             return;
         }
+        failpoint::reach("release.before");
         let released = self.worker.outbox.release(leases, self.worker.clock.now());
         let cause = match timeout(RELEASE_TIMEOUT, released).await {
-            Ok(Ok(())) => return,
+            Ok(Ok(())) => return failpoint::reach("release.after"),
             Ok(Err(error)) => error.to_string(),
             Err(_) => "leases were not released in time".to_owned(),
         };

@@ -24,6 +24,7 @@ use crate::domain::{
     Clock, Code, Due, EventKey, Happening, NewRejection, Observer, RawRequest, Rejection, Reply, Routes, SealKey, SealedCredentials,
     Timestamp, VerifiedEvent, Wake,
 };
+use crate::failpoint;
 use crate::provider::Table;
 use crate::store::{Inbox, Recorded};
 use crate::verify::{Judgement, PublishedKey};
@@ -122,6 +123,7 @@ impl Ingest {
 
     /// Takes a request in: when it returns, whatever the answer claims is on disk.
     pub async fn receive(&self, source: &Source, request: RawRequest) -> Answer {
+        failpoint::reach("ingest.received");
         let Ok(verifier) = self.verifier(source).await else {
             return self.turn_away(source, Code::StoreUnavailable, Some(STORE_RETRY_AFTER), "the store cannot be asked for the secret now");
         };
@@ -152,6 +154,7 @@ impl Ingest {
     }
 
     async fn record(&self, source: &Source, event: VerifiedEvent) -> Answer {
+        failpoint::reach("ingest.verified");
         self.tell(&Happening::Verified { source: &event.key.source, by: &event.verified_by });
         if let Err(wait) = source.admit() {
             return self.turn_away(source, Code::RateLimited, Some(wait), "rate_limit of this source is used up");
@@ -163,6 +166,7 @@ impl Ingest {
         let recorded = tokio::time::timeout(COMMIT_DEADLINE, recording).await;
         match recorded.unwrap_or_else(|_| Err(self.slow_store())) {
             Ok(recorded) => {
+                failpoint::reach("ingest.recorded");
                 let fresh = recorded.is_fresh();
                 Answer::Event { event: self.committed(source, key, &event_type, &recorded, &deliveries), fresh }
             }
@@ -181,6 +185,7 @@ impl Ingest {
     fn committed(&self, source: &Source, event: EventKey, event_type: &str, recorded: &Recorded, deliveries: &[Due]) -> EventKey {
         if recorded.is_fresh() {
             self.wake(deliveries);
+            failpoint::reach("ingest.woken");
             self.tell(&Happening::Accepted { event: &event, event_type, deliveries: deliveries.len() });
             return self.tell_of_content(source, event, recorded);
         }

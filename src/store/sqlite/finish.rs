@@ -5,6 +5,7 @@ use super::lines;
 use super::queue::Priority;
 use super::unit::{Operation, Unit};
 use crate::domain::{Attempt, FinishedAttempt, Lease, OnDead, Verdict};
+use crate::failpoint;
 
 /// Ends an attempt. The output tells whether its lease was the current one.
 pub(super) struct Finish(pub(super) FinishedAttempt);
@@ -22,6 +23,7 @@ impl Operation for Finish {
         if !judge(unit, lease, attempt, *verdict, *on_dead)? {
             return Ok(false);
         }
+        failpoint::reach("finish.judged");
         if lease.ordered && leaves(*verdict, *on_dead) {
             lines::step_forward(unit, lease.delivery.0, attempt.at.plus(attempt.duration))?;
         }
@@ -29,6 +31,7 @@ impl Operation for Finish {
         let row =
             (lease.delivery.0, lease.attempt, attempt.at.as_millis(), duration, attempt.status_code, &attempt.error, &attempt.response);
         unit.execute(INSERT_ATTEMPT, row)?;
+        failpoint::reach("finish.inserted");
         Ok(true)
     }
 }

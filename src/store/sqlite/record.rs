@@ -10,6 +10,7 @@ use super::lines;
 use super::names::Role;
 use super::unit::{Operation, Unit};
 use crate::domain::{Due, ReplayGuard, Timestamp, VerifiedEvent, VerifiedParts};
+use crate::failpoint;
 use crate::store::Recorded;
 
 /// Records an event with its deliveries, or counts a duplicate.
@@ -110,7 +111,9 @@ impl Record {
         let seq = unit.take_event(received_at.as_millis(), recorded_at)?;
         let source = unit.intern(Role::Source, &key.source)?;
         self.insert_event(unit, seq, source, content)?;
+        failpoint::reach("record.event-inserted");
         unit.execute("INSERT INTO payload (seq, headers, body) VALUES (?1, ?2, ?3)", (seq, headers.encoded(), &body[..]))?;
+        failpoint::reach("record.payload-inserted");
         if !self.parts.item_ids.is_empty() {
             let ids = serde_json::Value::from(&self.parts.item_ids[..]).to_string();
             unit.execute("INSERT INTO item (seq, ids) VALUES (?1, ?2)", (seq, ids))?;
@@ -121,6 +124,7 @@ impl Record {
             let due_at = due.line.map_or(Ok(recorded_at), |line| lines::join(unit, destination, line, recorded_at))?;
             let line = due.line.map(|line| line.0);
             unit.execute(INSERT_DELIVERY, (id, seq, source, destination, due_at, recorded_at, line, line.is_some()))?;
+            failpoint::reach("record.delivery-inserted");
         }
         Ok(())
     }
@@ -167,11 +171,13 @@ impl Operation for Record {
         if !keys::insert(unit, self.key, seq)? {
             return self.count_duplicate(unit);
         }
+        failpoint::reach("record.key-inserted");
         let content = match self.content {
             None => Content::Unguarded,
             Some((key, guard)) if !keys::insert(unit, key, seq)? => return self.repeat(unit, seq, key, guard),
             Some(_) => Content::First,
         };
+        failpoint::reach("record.keys-inserted");
         self.insert(unit, content)?;
         Ok(Recorded::Fresh)
     }
