@@ -8,6 +8,8 @@ use rand::rngs::StdRng;
 use rand::seq::SliceRandom as _;
 use rand::{RngExt as _, SeedableRng as _};
 
+use super::rare;
+
 /// How a life ends.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Fate {
@@ -33,12 +35,6 @@ impl Fate {
             Self::After(_) => 0,
         }
     }
-}
-
-/// Whether a point needs a situation that traffic alone does not make; `rare` makes it.
-pub(super) fn is_rare(point: &str) -> bool {
-    let by_hand = ["open.", "renew.", "release.", "control."].iter().any(|part| point.starts_with(part));
-    by_hand || point == "lines.stepped-forward" && !super::LINES
 }
 
 /// Whether a point is met only when the program has been told to stop.
@@ -71,7 +67,7 @@ pub(super) struct Fates {
 impl Fates {
     /// For one of the worlds: each begins elsewhere, so that few rounds meet all points.
     pub(super) fn new(seed: u64, world: usize) -> Self {
-        let mut points: Vec<_> = failpoint::ALL.iter().copied().filter(|point| !is_rare(point)).collect();
+        let mut points: Vec<_> = failpoint::ALL.iter().copied().filter(|point| !rare::meets(point)).collect();
         points.shuffle(&mut StdRng::seed_from_u64(seed.wrapping_sub(world as u64)));
         let middle = points.len() / 2 * (world % 2);
         points.rotate_left(middle);
