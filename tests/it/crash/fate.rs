@@ -58,10 +58,14 @@ fn counts(point: &str) -> RangeInclusive<u32> {
     }
 }
 
+/// Acknowledged events of the first life: enough that each destination has got one.
+const FIRST: usize = 40;
+
 /// Every point in turn, in an order that the seed decides, and in between a kill from outside.
 pub(super) struct Fates {
     chance: StdRng,
     points: VecDeque<&'static str>,
+    first: bool,
 }
 
 impl Fates {
@@ -71,11 +75,15 @@ impl Fates {
         points.shuffle(&mut StdRng::seed_from_u64(seed.wrapping_sub(world as u64)));
         let middle = points.len() / 2 * (world % 2);
         points.rotate_left(middle);
-        Self { chance: StdRng::seed_from_u64(seed), points: points.into() }
+        Self { chance: StdRng::seed_from_u64(seed), points: points.into(), first: true }
     }
 
     /// The next one; `owner` tells whether the life before has left an owner's row behind.
     pub(super) fn next(&mut self, owner: bool) -> Fate {
+        if std::mem::take(&mut self.first) {
+            // An empty database has no destinations yet, so that some points are not met.
+            return Fate::After(FIRST);
+        }
         if self.chance.random_bool(0.25) {
             return Fate::After(self.chance.random_range(1..=30));
         }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use actix_web::dev::ServerHandle;
 use actix_web::web::{Bytes, Data};
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
+use tokio::sync::Semaphore;
 
 /// What to do with a request.
 #[derive(Debug, Clone)]
@@ -20,6 +21,8 @@ pub(crate) enum Behaviour {
     Redirect(u16, String),
     /// Answer with this status after a while.
     Slow(u16, Duration),
+    /// Answer with 200 once there is a permit for it.
+    When(Arc<Semaphore>),
     /// Never answer.
     Hang,
 }
@@ -145,6 +148,10 @@ async fn receive(request: HttpRequest, body: Bytes, state: Data<State>) -> HttpR
         Behaviour::Slow(status, pause) => {
             tokio::time::sleep(pause).await;
             build(status).body("noted at last")
+        }
+        Behaviour::When(permits) => {
+            permits.acquire().await.unwrap().forget();
+            build(200).body("noted when it was time")
         }
         Behaviour::Hang => pending().await,
     }
