@@ -147,7 +147,7 @@ impl World {
     }
 
     fn configuration(&self, more: &str) -> String {
-        let (url, life, waits) = (&self.receiver.url, self.lives.len(), vec!["\"20ms\""; WAITS].join(", "));
+        let (url, life, waits) = (&self.receiver.url, self.lives.len(), ["\"20ms\""; WAITS].join(", "));
         let retry = format!("retry = {{ schedule = [{waits}] }}\n{more}");
         format!(
             "[sources.stripe]\nprovider = \"stripe\"\nsecret = \"{SECRET}\"\n\
