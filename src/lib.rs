@@ -11,6 +11,8 @@ pub mod config;
 pub mod deliver;
 pub mod dispatch;
 pub mod domain;
+#[doc(hidden)]
+pub mod failpoint;
 pub mod fixture;
 #[doc(hidden)]
 pub mod fuzzing;

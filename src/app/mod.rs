@@ -20,6 +20,7 @@ use crate::config::{Config, Database};
 use crate::deliver::{BuildError, Handlers};
 use crate::dispatch::{self, Dispatcher};
 use crate::domain::{Announce, Clock, Observer, Silent, SystemClock};
+use crate::failpoint;
 use crate::history::{Control, History};
 use crate::http::{self, Access, AdminParts, ListenError, Listener, PublicParts};
 use crate::ingest::Ingest;
@@ -130,6 +131,7 @@ impl App {
         let sources = build::sources(config)?;
         let lanes = build::lanes(config, &clock, &extras.handlers)?;
         let store = Arc::new(open(config, Arc::clone(&observer))?);
+        failpoint::reach("app.store-opened");
         let history = History::new(Arc::clone(&store) as _);
         let dispatcher = Dispatcher::new(dispatch::Parts {
             outbox: Arc::clone(&store) as _,
@@ -207,6 +209,7 @@ impl App {
             () = shutdown.cancelled() => None,
             Some(ended) = parts.join_next() => Some(RunError::of(ended)),
         };
+        failpoint::reach("app.stopping");
         tracing::info!("stopping: no new requests, attempts in flight may end");
         self.closing.cancel();
         stopping.cancel();
@@ -219,7 +222,9 @@ impl App {
                     }
                 }
             });
+            failpoint::reach("app.before-close");
             self.store.close().await;
+            failpoint::reach("app.closed");
         };
         tokio::time::timeout(STOP_WITHIN, stop).await.map_err(|_| RunError::SlowStop)?;
         failed.map_or(Ok(()), Err)

@@ -16,6 +16,7 @@ use crate::domain::{
     Announce, Attempt, AttemptEnd, AttemptResult, ClaimedDelivery, Clock, EventKey, FinishedAttempt, Happening, Health, Observer, OnDead,
     Outcome, OwnEvent, Timestamp, Verdict, Wake,
 };
+use crate::failpoint;
 use crate::store::Outbox;
 
 /// Makes a lane's attempts.
@@ -50,9 +51,11 @@ impl Worker {
             Verdict::Dead => self.announce.dead(&ended.told(), ended.finished.attempt.error.as_deref()).await,
             Verdict::Delivered | Verdict::RetryAt(_) => None,
         };
+        failpoint::reach("finish.before");
         if !self.commit(&ended.finished, told.as_ref()).await {
             return None;
         }
+        failpoint::reach("finish.after");
         told.iter().flat_map(|told| &told.deliveries).for_each(|due| self.wake.wake(&due.destination));
         self.observer.happened(&Happening::Attempted(ended.told()));
         match ended.finished.verdict {
@@ -67,7 +70,9 @@ impl Worker {
     async fn attempt(&self, delivery: ClaimedDelivery, mut place: Place) -> Ended {
         let at = self.clock.now();
         let begun = Instant::now();
+        failpoint::reach("attempt.before");
         let AttemptResult { outcome, health, status_code, response } = self.guarded(&delivery).await;
+        failpoint::reach("attempt.answered");
         let duration = begun.elapsed();
         let (error, asked) = match &outcome {
             Outcome::Delivered => (None, None),

@@ -19,6 +19,7 @@ use super::gate::Room;
 use super::place::Place;
 use super::post::{Handed, Post};
 use crate::domain::{ClaimedDelivery, Happening, Lease, OnDead, Timestamp};
+use crate::failpoint;
 use crate::store::{Claim, ClaimRequest, StoreError};
 
 /// How often a lane looks though nobody woke it: other processes record into the same store.
@@ -166,6 +167,7 @@ impl Lane {
         };
         match self.claim(limit).await {
             Ok(claim) => {
+                failpoint::reach("claim.after");
                 self.backoff = None;
                 self.begin(claim, places, probe);
             }
@@ -175,11 +177,14 @@ impl Lane {
 
     async fn claim(&mut self, limit: usize) -> Result<Claim, StoreError> {
         let now = self.worker.clock.now();
+        failpoint::reach("straighten.before");
         if let Some(order) = self.to_straighten
             && !self.worker.outbox.straighten(Arc::clone(&self.post.name), order, now).await?
         {
             self.to_straighten = None;
+            failpoint::reach("straighten.after");
         }
+        failpoint::reach("claim.before");
         let (destination, after) = (Arc::clone(&self.post.name), self.turn.clone());
         self.worker.outbox.claim(ClaimRequest { destination, limit, now, lease: LEASE, after }).await
     }
@@ -237,8 +242,12 @@ impl Lane {
         self.next_renewal = Instant::now() + RENEW_EVERY;
         for leases in leases.chunks(RENEWED_TOGETHER) {
             let until = self.worker.clock.now().plus(LEASE);
+            failpoint::reach("renew.before");
             match self.worker.outbox.renew(leases.to_vec(), until).await {
-                Ok(lost) => self.held.values().filter(|held| lost.contains(&held.lease)).for_each(Held::give_up),
+                Ok(lost) => {
+                    failpoint::reach("renew.after");
+                    self.held.values().filter(|held| lost.contains(&held.lease)).for_each(Held::give_up);
+                }
                 Err(error) => {
                     self.next_renewal = Instant::now() + RENEW_EVERY / 10;
                     return self.worker.observer.happened(&Happening::StoreFailed { cause: &error.to_string() });
@@ -287,9 +296,10 @@ impl Lane {
         if leases.is_empty() {
             return;
         }
+        failpoint::reach("release.before");
         let released = self.worker.outbox.release(leases, self.worker.clock.now());
         let cause = match timeout(RELEASE_TIMEOUT, released).await {
-            Ok(Ok(())) => return,
+            Ok(Ok(())) => return failpoint::reach("release.after"),
             Ok(Err(error)) => error.to_string(),
             Err(_) => "leases were not released in time".to_owned(),
         };

@@ -26,6 +26,7 @@ pub use retry::verdict;
 use crate::config::{self, Retry};
 use crate::deliver::Destination;
 use crate::domain::{Announce, Clock, Happening, LaneState, Lanes, Observer, OnDead, Reservation, Wake};
+use crate::failpoint;
 use crate::store::Outbox;
 
 use attempt::Worker;
@@ -188,7 +189,10 @@ impl Dispatcher {
     }
 
     async fn recover(&self) {
-        match self.outbox.recover(self.clock.now()).await {
+        failpoint::reach("recover.before");
+        let recovered = self.outbox.recover(self.clock.now()).await;
+        failpoint::reach("recover.after");
+        match recovered {
             Ok(0) => {}
             Ok(_) => self.posts.0.values().for_each(|post| post.due()),
             Err(error) => self.observer.happened(&Happening::StoreFailed { cause: &error.to_string() }),

@@ -25,6 +25,7 @@ use crate::domain::{
     Clock, Code, Due, EventKey, Happening, NewRejection, Observer, RawRequest, Rejection, Reply, SealKey, SealedCredentials, Timestamp,
     VerifiedEvent, Wake,
 };
+use crate::failpoint;
 use crate::provider::Table;
 use crate::route::{Routed, Routes};
 use crate::store::{Inbox, Recorded};
@@ -125,6 +126,7 @@ impl Ingest {
 
     /// Takes a request in: when it returns, whatever the answer claims is on disk.
     pub async fn receive(&self, source: &Source, request: RawRequest) -> Answer {
+        failpoint::reach("ingest.received");
         let Ok(verifier) = self.verifier(source).await else {
             return self.turn_away(source, Code::StoreUnavailable, Some(STORE_RETRY_AFTER), "the store cannot be asked for the secret now");
         };
@@ -155,6 +157,7 @@ impl Ingest {
     }
 
     async fn record(&self, source: &Source, event: VerifiedEvent) -> Answer {
+        failpoint::reach("ingest.verified");
         self.tell(&Happening::Verified { source: &event.key.source, by: &event.verified_by });
         if let Err(wait) = source.admit() {
             return self.turn_away(source, Code::RateLimited, Some(wait), "rate_limit of this source is used up");
@@ -167,8 +170,10 @@ impl Ingest {
         let recorded = tokio::time::timeout(COMMIT_DEADLINE, recording).await;
         match recorded.unwrap_or_else(|_| Err(self.slow_store())) {
             Ok((recorded, leases)) => {
+                failpoint::reach("ingest.recorded");
                 let fresh = recorded.is_fresh();
                 hand_over.begin(&*self.parts.wake, &routed.deliveries, &leases);
+                failpoint::reach("ingest.woken");
                 Answer::Event { event: self.committed(source, key, &event_type, &recorded, &routed), fresh }
             }
             Err(StoreError::QueueFull) => {

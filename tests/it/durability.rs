@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use tokio::process::Command;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
-use crate::support::{Process, Receiver, TestApp, locked, stripe, stripe_body, until};
+use crate::support::{Behaviour, Process, Receiver, TestApp, locked, stripe, stripe_body, until};
 
 /// How often the program is killed.
 const KILLS: usize = 4;
@@ -119,6 +119,80 @@ async fn store_trouble_is_503_and_nothing_acknowledged_is_lost() {
     assert_eq!(stored, ["evt_after", "evt_before", "evt_full", "evt_locked"]);
     assert_eq!(process.rows("/api/v1/events").await.len(), 4, "what was not acknowledged is not there either");
     accepted(&process, "evt_lost").await;
+    assert_eq!(process.terminate().await, Some(0));
+}
+
+/// Attempts under way when trouble begins.
+const UNDER_WAY: usize = 3;
+
+/// Has attempts begin that end when the semaphore says so.
+async fn under_way(process: &Process, receiver: &Receiver, name: &str) -> Arc<Semaphore> {
+    let (before, permits) = (receiver.count(), Arc::new(Semaphore::new(0)));
+    receiver.next(vec![Behaviour::When(Arc::clone(&permits)); UNDER_WAY]);
+    for number in 0..UNDER_WAY {
+        accepted(process, &format!("evt_{name}_{number}")).await;
+    }
+    receiver.got(before + UNDER_WAY).await;
+    permits
+}
+
+/// Lets them end, and waits until their destination has answered.
+async fn end(permits: &Semaphore, receiver: &Receiver) {
+    permits.add_permits(UNDER_WAY);
+    until("the destination has answered", async || receiver.seen().iter().all(|seen| seen.answered.is_some())).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn attempts_that_end_in_store_trouble_are_recorded_after_it_and_not_made_again() {
+    let (receiver, folder) = (Receiver::start().await, tempfile::tempdir().unwrap());
+    let process = Process::serve(folder.path(), &["--source", "stripe=whsec_test_secret", "--forward", &receiver.url]).await;
+
+    let permits = under_way(&process, &receiver, "locked").await;
+    let lock = locked(&folder.path().join("onceward.db"));
+    end(&permits, &receiver).await;
+    in_trouble(&process, "evt_in_lock").await;
+    lock.execute_batch("ROLLBACK").unwrap();
+    process.settled().await;
+
+    let permits = under_way(&process, &receiver, "full").await;
+    limit_files(&process, "4096").await;
+    end(&permits, &receiver).await;
+    in_trouble(&process, "evt_in_full").await;
+    limit_files(&process, "unlimited").await;
+    accepted(&process, "evt_after").await;
+    process.settled().await;
+
+    let deliveries = process.rows("/api/v1/deliveries?status=delivered").await;
+    assert_eq!((deliveries.len(), receiver.count()), (2 * UNDER_WAY + 1, 2 * UNDER_WAY + 1), "{deliveries:?}");
+    assert!(deliveries.iter().all(|delivery| delivery["attempts"] == 1), "{deliveries:?}");
+    assert_eq!(process.rows("/api/v1/events").await.len(), deliveries.len());
+    assert_eq!(process.terminate().await, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn attempts_that_end_while_the_database_is_elsewhere_are_made_again_at_most_once_it_is_back() {
+    let (receiver, folder) = (Receiver::start().await, tempfile::tempdir().unwrap());
+    let arguments = ["--source", "stripe=whsec_test_secret", "--forward", &receiver.url];
+    let process = Process::serve(folder.path(), &arguments).await;
+    let permits = under_way(&process, &receiver, "replaced").await;
+    let files = ["onceward.db", "onceward.db-wal", "onceward.db-shm"].map(|name| folder.path().join(name));
+    let aside = |file: &std::path::Path| std::path::PathBuf::from(format!("{}.aside", file.display()));
+    files.iter().for_each(|file| std::fs::rename(file, aside(file)).unwrap());
+    std::fs::write(&files[0], "something else").unwrap();
+    end(&permits, &receiver).await;
+    in_trouble(&process, "evt_in_between").await;
+    assert_eq!(receiver.count(), UNDER_WAY, "nothing is attempted whose claim cannot be kept");
+    process.kill().await;
+    files.iter().for_each(|file| std::fs::rename(aside(file), file).unwrap());
+
+    let process = Process::serve(folder.path(), &arguments).await;
+    process.settled().await;
+    let deliveries = process.rows("/api/v1/deliveries").await;
+    let attempts: Vec<_> = deliveries.iter().map(|delivery| delivery["attempts"].as_u64().unwrap()).collect();
+    assert_eq!((deliveries.len(), receiver.count() as u64), (UNDER_WAY, attempts.iter().sum()), "{deliveries:?}");
+    // The first commit that found the file gone may have reached it nevertheless.
+    assert!(attempts.iter().all(|attempts| (1..=2).contains(attempts)), "{deliveries:?}");
+    assert!(deliveries.iter().all(|delivery| delivery["status"] == "delivered"), "{deliveries:?}");
     assert_eq!(process.terminate().await, Some(0));
 }
 

@@ -9,6 +9,7 @@ use rusqlite::Connection;
 use rusqlite::hooks::Wal;
 
 use super::fault::Fault;
+use crate::failpoint;
 
 /// A checkpoint is due when the log holds so many pages: few enough to stay in the page cache, and quickly written back.
 const PAGES: i64 = 1_500;
@@ -46,7 +47,9 @@ impl Log {
             return Ok(());
         }
         self.seen = pages;
+        failpoint::reach("store.before-checkpoint");
         checkpoint(conn, "PRAGMA wal_checkpoint(PASSIVE)")?;
+        failpoint::reach("store.after-checkpoint");
         if pages >= TOO_MANY {
             conn.busy_timeout(PATIENCE.min(busy_timeout))?;
             let restarted = checkpoint(conn, "PRAGMA wal_checkpoint(RESTART)");

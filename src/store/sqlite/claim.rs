@@ -15,6 +15,7 @@ use super::queue::Priority;
 use super::unit::{Operation, Unit};
 use super::{control, lines};
 use crate::domain::{ClaimedDelivery, DeliveryId, EventKey, Headers, Lease, StoredEvent, Timestamp};
+use crate::failpoint;
 use crate::store::{Claim, ClaimRequest};
 
 /// A claim hands out no more once it holds this many bytes of bodies.
@@ -148,6 +149,7 @@ impl ClaimDue {
     fn take(&self, unit: &mut Unit<'_>, due: &Due, event: StoredEvent) -> Result<ClaimedDelivery, Fault> {
         let attempt = due.attempts.saturating_add(1);
         unit.execute(TAKE, (due.id, attempt, unit.owner.id(), self.request.now.plus(self.request.lease).as_millis()))?;
+        failpoint::reach("claim.taken");
         Ok(ClaimedDelivery {
             lease: Lease { delivery: DeliveryId(due.id), attempt, ordered: due.ordered },
             destination: Arc::clone(&self.request.destination),

@@ -10,6 +10,7 @@ use super::names::{self, Role};
 use super::queue::Priority;
 use super::unit::{Operation, Unit};
 use crate::domain::{DeliveryId, DeliveryStatus, Timestamp};
+use crate::failpoint;
 use crate::store::Change;
 
 /// A delivery as an operator finds it.
@@ -68,6 +69,7 @@ pub(super) fn retry(unit: &mut Unit<'_>, id: DeliveryId, now: Timestamp) -> Resu
             }
             let due = lines::rejoin(unit, id, now.as_millis())?;
             unit.execute(REVIVE, (id.0, due))?;
+            failpoint::reach("control.retried");
             Ok(Change::Done { destination })
         }
     }
@@ -96,6 +98,7 @@ impl Operation for Cancel {
             3 => {}
             _ => {
                 unit.execute(CANCEL, (self.id.0, self.now.as_millis()))?;
+                failpoint::reach("control.cancelled");
                 // Behind one that waited nobody steps forward: the first place is taken, and not always by the oldest.
                 if found.stands && !found.waits_in_line {
                     lines::step_forward(unit, self.id.0, self.now)?;
@@ -127,6 +130,7 @@ impl Operation for Pause {
             false => "DELETE FROM paused WHERE destination = ?1",
         };
         unit.execute(sql, [destination])?;
+        failpoint::reach("control.paused");
         Ok(())
     }
 }

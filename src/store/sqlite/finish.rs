@@ -6,6 +6,7 @@ use super::queue::Priority;
 use super::record::Record;
 use super::unit::{Operation, Unit};
 use crate::domain::{Attempt, FinishedAttempt, Lease, OnDead, Verdict};
+use crate::failpoint;
 
 /// Ends an attempt. The output tells whether its lease was the current one.
 pub(super) struct Finish {
@@ -28,6 +29,7 @@ impl Operation for Finish {
         if !judge(unit, lease, attempt, *verdict, *on_dead)? {
             return Ok(false);
         }
+        failpoint::reach("finish.judged");
         if lease.ordered && leaves(*verdict, *on_dead) {
             lines::step_forward(unit, lease.delivery.0, attempt.at.plus(attempt.duration))?;
         }
@@ -35,6 +37,7 @@ impl Operation for Finish {
         let row =
             (lease.delivery.0, lease.attempt, attempt.at.as_millis(), duration, attempt.status_code, &attempt.error, &attempt.response);
         unit.execute(INSERT_ATTEMPT, row)?;
+        failpoint::reach("finish.inserted");
         if let Some(told) = &self.told {
             // Said before, if this very end was committed before and nobody heard of it.
             let _ = told.run(unit)?;

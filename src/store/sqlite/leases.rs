@@ -4,6 +4,7 @@ use super::fault::Fault;
 use super::queue::Priority;
 use super::unit::{Operation, Unit};
 use crate::domain::{Lease, Timestamp};
+use crate::failpoint;
 
 /// Prolongs leases. One that has run out is prolonged, too, unless somebody else has claimed the delivery since.
 pub(super) struct Renew {
@@ -25,6 +26,7 @@ impl Operation for Renew {
             if !set_due(unit, RENEW, lease, self.until)? {
                 lost.push(*lease);
             }
+            failpoint::reach("renew.renewed");
         }
         Ok(lost)
     }
@@ -45,6 +47,7 @@ impl Operation for Release {
     fn run(&self, unit: &mut Unit<'_>) -> Result<(), Fault> {
         for lease in &self.leases {
             set_due(unit, RELEASE, lease, self.due)?;
+            failpoint::reach("release.released");
         }
         Ok(())
     }

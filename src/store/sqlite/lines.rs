@@ -8,6 +8,7 @@ use super::fault::Fault;
 use super::queue::Priority;
 use super::unit::{Operation, Unit};
 use crate::domain::{DeliveryId, Line, OnDead, Timestamp};
+use crate::failpoint;
 
 /// When those are due that stand behind another.
 pub(super) const NEVER: i64 = i64::MAX;
@@ -21,6 +22,7 @@ pub(super) fn join(unit: &Unit<'_>, destination: i64, line: Line, due: i64) -> R
 /// Has the next one step forward into the place of this one, which has left its line.
 pub(super) fn step_forward(unit: &mut Unit<'_>, left: i64, now: Timestamp) -> Result<(), Fault> {
     unit.execute(STEP_FORWARD, (left, now.as_millis(), NEVER))?;
+    failpoint::reach("lines.stepped-forward");
     Ok(())
 }
 
@@ -85,6 +87,7 @@ impl Straighten {
                 step_forward(unit, *id, self.now)?;
             }
             unit.execute(DISSOLVE, (id, self.now.as_millis(), NEVER))?;
+            failpoint::reach("straighten.dissolved");
         }
         Ok(!standing.is_empty())
     }
@@ -95,6 +98,7 @@ impl Straighten {
             unit.execute("UPDATE delivery SET standing = 0 WHERE id = ?1", [id])?;
             step_forward(unit, *id, self.now)?;
         }
+        failpoint::reach("straighten.dead-left");
         Ok(!dead.is_empty())
     }
 }

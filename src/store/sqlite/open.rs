@@ -7,6 +7,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
 use super::fault::describe;
+use crate::failpoint;
 
 /// "Once", in the file's header: tells our databases from those of other programs.
 const APPLICATION_ID: i64 = 0x4f6e_6365;
@@ -213,6 +214,7 @@ fn migrate(path: &Path, conn: &mut Connection) -> Result<(), OpenError> {
     for step in MIGRATIONS.iter().skip(done) {
         transaction.execute_batch(step).map_err(explain)?;
     }
+    failpoint::reach("open.migrated");
     transaction.pragma_update(None, "application_id", APPLICATION_ID).map_err(explain)?;
     transaction.pragma_update(None, "user_version", MIGRATIONS.len() as i64).map_err(explain)?;
     transaction.commit().map_err(explain)

@@ -13,6 +13,7 @@ use super::open::OpenError;
 use super::queue::Priority;
 use super::unit::{Operation, Unit};
 use crate::domain::Timestamp;
+use crate::failpoint;
 
 /// This process as an owner, for as long as the value lives.
 pub(super) struct Owner {
@@ -40,9 +41,12 @@ impl Owner {
         conn.execute_batch("BEGIN IMMEDIATE; UPDATE counter SET owner = owner + 1 WHERE id = 1").map_err(explain)?;
         let id = conn.query_row("SELECT owner FROM counter WHERE id = 1", (), |row| row.get(0)).map_err(explain)?;
         conn.execute("INSERT INTO owner (id) VALUES (?1)", [id]).map_err(explain)?;
+        failpoint::reach("owner.inserted");
         let file = lock_file(database, id);
         let lock = lock(&file).map_err(|reason| OpenError::NotWritable { path: file.clone(), reason })?;
+        failpoint::reach("owner.locked");
         conn.execute_batch("COMMIT").map_err(explain)?;
+        failpoint::reach("owner.registered");
         Ok(Self { id, file, lock: RefCell::new(lock) })
     }
 
@@ -65,8 +69,10 @@ impl Owner {
 
     /// Goes without a trace, unless it still holds leases: then the next recovery finds it dead.
     pub(super) fn resign(&self, conn: &Connection) {
+        failpoint::reach("owner.before-resign");
         let sql = "DELETE FROM owner WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM delivery WHERE owner = ?1)";
         if conn.execute(sql, [self.id]).is_ok_and(|gone| gone > 0) {
+            failpoint::reach("owner.resigned");
             let _ = std::fs::remove_file(&self.file);
         }
     }
@@ -91,9 +97,11 @@ impl Operation for Recover {
             let file = lock_file(unit.path, owner);
             let Some(_lock) = lock_of_the_dead(&file) else { continue };
             voided += unit.execute(VOID, (owner, self.now.as_millis()))?;
+            failpoint::reach("recover.owner-voided");
             unit.execute("DELETE FROM owner WHERE id = ?1", [owner])?;
             // Should the transaction fail after this: an owner without a file is dead, too.
             let _ = std::fs::remove_file(&file);
+            failpoint::reach("recover.owner-removed");
         }
         Ok(voided as u64)
     }

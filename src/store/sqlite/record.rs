@@ -10,6 +10,7 @@ use super::names::Role;
 use super::unit::{Operation, Unit};
 use super::{control, lines};
 use crate::domain::{DeliveryId, Due, Lease, ReplayGuard, Timestamp, VerifiedEvent, VerifiedParts};
+use crate::failpoint;
 use crate::store::Recorded;
 
 /// Records an event with its deliveries, or counts a duplicate.
@@ -111,7 +112,9 @@ impl Record {
         let seq = unit.take_event(received_at.as_millis(), recorded_at)?;
         let source = unit.intern(Role::Source, &key.source)?;
         self.insert_event(unit, seq, source, content)?;
+        failpoint::reach("record.event-inserted");
         unit.execute("INSERT INTO payload (seq, headers, body) VALUES (?1, ?2, ?3)", (seq, headers.encoded(), &body[..]))?;
+        failpoint::reach("record.payload-inserted");
         if !self.parts.item_ids.is_empty() {
             let ids = serde_json::Value::from(&self.parts.item_ids[..]).to_string();
             unit.execute("INSERT INTO item (seq, ids) VALUES (?1, ?2)", (seq, ids))?;
@@ -132,9 +135,11 @@ impl Record {
         {
             let (owner, until) = (unit.owner.id(), self.recorded_at.plus(length).as_millis());
             unit.execute(INSERT_LEASED, (id, event, source, destination, until, created_at, line, line.is_some(), owner))?;
+            failpoint::reach("record.delivery-leased");
             return Ok(Some(Lease { delivery: DeliveryId(id), attempt: 1, ordered: line.is_some() }));
         }
         unit.execute(INSERT_DELIVERY, (id, event, source, destination, due_at, created_at, line, line.is_some()))?;
+        failpoint::reach("record.delivery-inserted");
         Ok(None)
     }
 
@@ -181,11 +186,13 @@ impl Operation for Record {
         if !keys::insert(unit, self.key, seq)? {
             return Ok((self.count_duplicate(unit)?, Vec::new()));
         }
+        failpoint::reach("record.key-inserted");
         let content = match self.content {
             None => Content::Unguarded,
             Some((key, guard)) if !keys::insert(unit, key, seq)? => return self.repeat(unit, seq, key, guard),
             Some(_) => Content::First,
         };
+        failpoint::reach("record.keys-inserted");
         Ok((Recorded::Fresh, self.insert(unit, content)?))
     }
 }

@@ -8,6 +8,7 @@ use super::names::{self, Role};
 use super::queue::Priority;
 use super::unit::{Operation, RejectionBounds, Unit};
 use crate::domain::{Code, Headers, NewRejection, RejectionStatus, Timestamp};
+use crate::failpoint;
 use crate::store::{KeptRequest, Page, RejectionFilter, RejectionRow, StoredBody};
 
 /// Adds a refused request to the log.
@@ -54,6 +55,7 @@ impl Operation for Refuse {
             self.bytes() as i64,
         );
         unit.execute(INSERT, row)?;
+        failpoint::reach("refuse.inserted");
         let id = unit.conn.last_insert_rowid();
         unit.cut_rejections(source);
         Ok(id)

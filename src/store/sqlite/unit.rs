@@ -13,6 +13,7 @@ use super::owner::Owner;
 use super::queue::Priority;
 use super::rejections;
 use super::span::{Kind, Spans, minute};
+use crate::failpoint;
 
 /// Something to do in a write transaction. May run more than once, when a batch is rolled back and its halves are
 /// tried apart: it must not use itself up.
@@ -179,12 +180,14 @@ impl<'w> Unit<'w> {
             && before != now
         {
             self.merge.run(self.conn, &mut now.keys)?;
+            failpoint::reach("store.keys-merged");
             self.execute(SET_NUMBERS, (now.event, now.delivery, now.keys[0], now.keys[1]))?;
         }
         // In key order, so that neighbours on a page are written together.
         let duplicates: BTreeMap<_, _> = std::mem::take(&mut self.duplicates).into_iter().collect();
         for (seq, Duplicates { count, last_at, differs }) in duplicates {
             self.execute(COUNT_DUPLICATES, (seq, count, last_at, differs))?;
+            failpoint::reach("record.duplicate-counted");
         }
         std::mem::take(&mut self.spans).write(self.conn)?;
         for source in std::mem::take(&mut self.refused) {

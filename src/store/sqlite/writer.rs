@@ -21,6 +21,7 @@ use super::owner::Owner;
 use super::queue::{Bounds, Queue, closed};
 use super::unit::{Kept, Operation, RejectionBounds, Unit};
 use crate::domain::{Happening, Observer};
+use crate::failpoint;
 use crate::store::StoreError;
 
 /// The most that goes into one transaction.
@@ -126,6 +127,7 @@ impl Writer {
         let (answer, outcome) = oneshot::channel();
         let bytes = operation.bytes();
         self.queue.push(Box::new(Call { operation, output: None, answer }), bytes, O::PRIORITY)?;
+        failpoint::reach("store.queued");
         outcome.await.unwrap_or_else(|_| Err(closed()))
     }
 
@@ -168,6 +170,7 @@ impl State {
             if !jobs.is_empty() {
                 let mut splits = SPLITS;
                 self.serve_batch(jobs, &mut splits);
+                failpoint::reach("store.answered");
                 self.between_batches();
             }
         }
@@ -233,7 +236,9 @@ impl State {
 
     fn run(&mut self, jobs: &mut [Box<dyn Job>]) -> Result<(), Fault> {
         self.identity.held()?;
+        failpoint::reach("store.before-begin");
         self.execute("BEGIN IMMEDIATE")?;
+        failpoint::reach("store.begun");
         let locked = Instant::now();
         if self.neighbours.look(&self.conn, self.owner.id())? {
             // With the last event of a type its name goes, and its number may be given to another.
@@ -245,7 +250,9 @@ impl State {
             job.run(&mut unit)?;
         }
         unit.flush()?;
+        failpoint::reach("store.before-commit");
         self.execute("COMMIT")?;
+        failpoint::reach("store.after-commit");
         self.held = locked.elapsed();
         self.identity.check()
     }

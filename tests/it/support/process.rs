@@ -37,7 +37,12 @@ impl Process {
     }
 
     /// Starts a [`Process::command`] and waits until it says where it listens.
-    pub(crate) async fn start(mut command: Command) -> Self {
+    pub(crate) async fn start(command: Command) -> Self {
+        Self::attempt(command).await.unwrap_or_else(|(_, printed)| panic!("the program ended before it was ready: {printed}"))
+    }
+
+    /// As [`Process::start`], of a program that may end before that: then how it ended, and what it printed.
+    pub(crate) async fn attempt(mut command: Command) -> Result<Self, (ExitStatus, String)> {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         let mut child = command.spawn().unwrap();
         let printed = Arc::new(Mutex::default());
@@ -49,15 +54,14 @@ impl Process {
             let addresses: Vec<_> = line.split_whitespace().filter(|word| word.starts_with("http://")).collect();
             Some((addresses[0].trim_end_matches(',').to_owned(), addresses[1].to_owned()))
         };
-        until("the program says where it listens", || {
-            let ended = child.try_wait().unwrap();
-            assert!(ended.is_none(), "the program ended before it was ready: {}", printed.lock().unwrap());
-            std::future::ready(said(&printed).is_some())
-        })
-        .await;
-        let (public, admin) = said(&printed).unwrap();
+        until("the program says where it listens", || std::future::ready(said(&printed).is_some() || child.try_wait().unwrap().is_some()))
+            .await;
+        let Some((public, admin)) = said(&printed) else {
+            let status = child.wait().await.unwrap();
+            return Err((status, printed.lock().unwrap().clone()));
+        };
         let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().unwrap();
-        Self { public, admin, child, client, printed }
+        Ok(Self { public, admin, child, client, printed })
     }
 
     /// Everything that it has printed, on standard output and standard error.
@@ -99,9 +103,9 @@ impl Process {
     }
 
     /// Kills it: no chance to finish anything.
-    pub(crate) async fn kill(mut self) {
+    pub(crate) async fn kill(mut self) -> ExitStatus {
         self.child.start_kill().unwrap();
-        self.child.wait().await.unwrap();
+        self.child.wait().await.unwrap()
     }
 
     /// Asks it to end, and returns its exit code.
@@ -114,6 +118,11 @@ impl Process {
     pub(crate) async fn signal(&self, name: &str) {
         let sent = Command::new("sh").args(["-c", "kill -s \"$0\" \"$1\"", name, &self.pid()]).status().await.unwrap();
         assert!(sent.success());
+    }
+
+    /// How it has ended, if it has.
+    pub(crate) fn has_ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().unwrap()
     }
 
     /// Waits until it has ended.

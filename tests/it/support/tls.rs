@@ -212,7 +212,7 @@ async fn serve_2(stream: TlsStream<TcpStream>, state: &State) {
             }
         }
         let target = head.uri.path_and_query().unwrap().to_string();
-        let exchange = state.note("HTTP/2", Seen { method: head.method.to_string(), target, headers, body });
+        let exchange = state.note("HTTP/2", Seen::new(head.method.to_string(), target, headers, body));
         match exchange {
             Exchange::Refuse => respond.send_reset(h2::Reason::REFUSED_STREAM),
             Exchange::End => connection.abrupt_shutdown(h2::Reason::NO_ERROR),
@@ -273,7 +273,7 @@ async fn read_1(stream: &mut BufReader<TlsStream<TcpStream>>) -> Option<Seen> {
     let (method, target) = (words.next().unwrap(), words.next().unwrap());
     let fields = lines.filter_map(|line| line.split_once(": "));
     let headers: Vec<_> = fields.map(|(name, value)| (name.to_ascii_lowercase(), value.as_bytes().to_vec())).collect();
-    let seen = Seen { method, target, headers, body: Vec::new() };
+    let seen = Seen::new(method, target, headers, Vec::new());
     let mut body = vec![0; seen.header("content-length").parse().unwrap_or(0)];
     stream.read_exact(&mut body).await.ok()?;
     Some(Seen { body, ..seen })
