@@ -74,47 +74,37 @@ impl Gate {
 
     /// What may begin now beside `running` others.
     pub(super) fn room(&self, now: Instant, running: usize) -> Room {
-        let state = self.lock();
-        let probe = match state.circuit.passes(now) {
-            Passes::All => false,
-            Passes::Probe => true,
-            Passes::From(until) => return Room::From(until),
-            Passes::AfterProbe => return Room::AfterAnEnd,
-        };
-        if let Some(until) = state.brake.until(now) {
-            return Room::From(until);
+        self.lock().room(now, running, self.most)
+    }
+
+    /// Has one begin beside `running` others, unless it would have to wait, or be a probe.
+    pub(super) fn admit(&self, now: Instant, running: usize) -> bool {
+        let mut state = self.lock();
+        let is_admitted = matches!(state.room(now, running, self.most), Room::For { probe: false, .. });
+        if is_admitted {
+            state.began(now, 1, false);
         }
-        let free = if probe { 1 } else { self.most.min(state.brake.width()).saturating_sub(running) };
-        let paced = state.pace.as_ref().map_or(usize::MAX, |pace| pace.free(now));
-        match (free, paced) {
-            (0, _) => Room::AfterAnEnd,
-            (_, 0) => Room::From(state.pace.as_ref().map_or(now, |pace| pace.next(now))),
-            (free, paced) => Room::For { count: free.min(paced), probe },
-        }
+        is_admitted
     }
 
     /// So many have begun.
     pub(super) fn began(&self, now: Instant, count: usize, probe: bool) {
-        let mut state = self.lock();
-        if let Some(pace) = &mut state.pace {
-            pace.take(now, count);
-        }
-        if probe && count > 0 {
-            state.circuit.probing();
-        }
+        self.lock().began(now, count, probe);
     }
 
-    /// One that was to begin does not.
-    pub(super) fn began_not(&self) {
-        if let Some(pace) = &mut self.lock().pace {
+    /// One that was admitted does not begin. Whether somebody may have waited for its place.
+    pub(super) fn began_not(&self, now: Instant) -> bool {
+        let mut state = self.lock();
+        if let Some(pace) = &mut state.pace {
             pace.give_back();
         }
+        state.is_narrow(now, self.most)
     }
 
     /// An attempt has ended; `asked` is the wait that the destination asked for.
     pub(super) fn ended(&self, now: Instant, health: Health, asked: Option<Duration>, probe: bool) -> End {
         let mut state = self.lock();
-        let was_narrow = state.brake.width() < self.most || state.circuit.passes(now) != Passes::All;
+        let was_narrow = state.is_narrow(now, self.most);
         match health {
             Health::Well => state.brake.eased(self.most),
             Health::Overloaded => state.brake.overloaded(now, asked),
@@ -134,6 +124,41 @@ impl Gate {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn room(&self, now: Instant, running: usize, most: usize) -> Room {
+        let probe = match self.circuit.passes(now) {
+            Passes::All => false,
+            Passes::Probe => true,
+            Passes::From(until) => return Room::From(until),
+            Passes::AfterProbe => return Room::AfterAnEnd,
+        };
+        if let Some(until) = self.brake.until(now) {
+            return Room::From(until);
+        }
+        let free = if probe { 1 } else { most.min(self.brake.width()).saturating_sub(running) };
+        let paced = self.pace.as_ref().map_or(usize::MAX, |pace| pace.free(now));
+        match (free, paced) {
+            (0, _) => Room::AfterAnEnd,
+            (_, 0) => Room::From(self.pace.as_ref().map_or(now, |pace| pace.next(now))),
+            (free, paced) => Room::For { count: free.min(paced), probe },
+        }
+    }
+
+    fn began(&mut self, now: Instant, count: usize, probe: bool) {
+        if let Some(pace) = &mut self.pace {
+            pace.take(now, count);
+        }
+        if probe && count > 0 {
+            self.circuit.probing();
+        }
+    }
+
+    /// Whether less is let through than the lane has places for.
+    fn is_narrow(&self, now: Instant, most: usize) -> bool {
+        self.brake.width() < most || self.circuit.passes(now) != Passes::All
     }
 }
 

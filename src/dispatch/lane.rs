@@ -263,19 +263,21 @@ impl Lane {
 
     async fn stop(mut self, grace: Duration) {
         self.post.caught_up(false);
-        self.handed.close();
-        let mut unbegun = Vec::new();
-        while let Some((delivery, _)) = self.handed.recv().await {
-            unbegun.push(delivery.lease);
-        }
-        self.release(unbegun).await;
-        let ended = async {
-            while let Some(end) = self.tasks.join_next_with_id().await {
-                self.forget(&end);
-            }
-        };
-        if timeout(grace, ended).await.is_err() {
+        if timeout(grace, self.let_end()).await.is_err() {
             self.interrupt().await;
+        }
+    }
+
+    /// Until no attempt is under way and no place is kept for what is still being recorded, which goes back when it comes.
+    async fn let_end(&mut self) {
+        let (places, all) = (Arc::clone(&self.post.places), u32::try_from(self.post.concurrency).unwrap_or(u32::MAX));
+        loop {
+            tokio::select! {
+                biased;
+                Some((delivery, _)) = self.handed.recv() => self.release(vec![delivery.lease]).await,
+                Some(end) = self.tasks.join_next_with_id() => self.forget(&end),
+                _ = places.acquire_many(all), if self.tasks.is_empty() => return,
+            }
         }
     }
 

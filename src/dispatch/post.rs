@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::Instant;
 
-use super::gate::{Gate, Limits, Room};
+use super::gate::{Gate, Limits};
 use super::lane::LEASE;
 use crate::domain::{ClaimedDelivery, LaneState, Observer, Reservation};
 
@@ -97,10 +97,8 @@ impl Post {
             return None;
         }
         let place = Arc::clone(&self.places).try_acquire_owned().ok()?;
-        let now = Instant::now();
-        match self.gate.room(now, self.running().saturating_sub(1)) {
-            Room::For { probe: false, .. } => self.gate.began(now, 1, false),
-            _ => return None,
+        if !self.gate.admit(Instant::now(), self.running().saturating_sub(1)) {
+            return None;
         }
         let kept = Kept { post: Arc::clone(self), place: Some(place) };
         Some(Reservation::new(LEASE, move |delivery| kept.hand_over(delivery)))
@@ -124,8 +122,12 @@ impl Kept {
 
 impl Drop for Kept {
     fn drop(&mut self) {
-        if self.place.is_some() {
-            self.post.gate.began_not();
+        if let Some(place) = self.place.take() {
+            let awaited = self.post.gate.began_not(Instant::now());
+            drop(place);
+            if awaited {
+                self.post.call();
+            }
         }
     }
 }

@@ -36,7 +36,11 @@ impl HandOver {
                     replay: false,
                     event: Arc::clone(event),
                 }),
-                _ => wake.wake(&due.destination),
+                (place, ..) => {
+                    // First the place is free again, then its lane is called.
+                    drop(place);
+                    wake.wake(&due.destination);
+                }
             }
         }
     }

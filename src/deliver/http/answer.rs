@@ -19,10 +19,11 @@ pub(super) fn outcome(status: u16, dead_on: &[u16], headers: &Headers, now: Time
     }
 }
 
-/// What a status says about the destination. Some answers are about the one request: whoever gives them is at work, and
-/// nothing tells whether the next request would fare better.
-pub(super) fn health(status: u16) -> Health {
+/// What a status says about the destination. Some answers are about the one request, above all those that are configured to end
+/// it: whoever gives them is at work, and nothing tells whether the next request would fare better.
+pub(super) fn health(status: u16, dead_on: &[u16]) -> Health {
     match status {
+        _ if dead_on.contains(&status) => Health::Unknown,
         200..=299 => Health::Well,
         429 | 503 => Health::Overloaded,
         400 | 409 | 413 | 414 | 415 | 422 | 431 => Health::Unknown,
@@ -82,7 +83,15 @@ mod tests {
             let judged = outcome(status, &[422, 200], &Headers::default(), now());
             assert_eq!(judged == Outcome::Delivered, (200..300).contains(&status), "{status}");
             assert_eq!(matches!(judged, Outcome::GiveUp { .. }), status == 410 || status == 422, "{status}");
-            assert_eq!(health(status) == Health::Well, judged == Outcome::Delivered, "{status}");
+            assert_eq!(health(status, &[404]) == Health::Well, judged == Outcome::Delivered, "{status}");
+        }
+    }
+
+    #[test]
+    fn what_is_about_the_one_request_says_nothing_about_the_destination() {
+        for (status, expected) in [(500, Health::Unwell), (404, Health::Unwell), (503, Health::Overloaded), (422, Health::Unknown)] {
+            assert_eq!(health(status, &[]), expected, "{status}");
+            assert_eq!(health(status, &[404, 422, 500, 503]), Health::Unknown, "{status}");
         }
     }
 

@@ -46,7 +46,7 @@ impl HttpDestination {
         match answer {
             Ok(response) => AttemptResult {
                 outcome: answer::outcome(response.status, &self.dead_on, &response.headers, self.clock.now()),
-                health: answer::health(response.status),
+                health: answer::health(response.status, &self.dead_on),
                 status_code: Some(response.status),
                 response: (!response.body.is_empty()).then(|| response.body.to_vec()),
             },

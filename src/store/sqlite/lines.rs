@@ -87,8 +87,8 @@ impl Straighten {
                 step_forward(unit, *id, self.now)?;
             }
             unit.execute(DISSOLVE, (id, self.now.as_millis(), NEVER))?;
-            failpoint::reach("straighten.dissolved");
         }
+        failpoint::reach("straighten.dissolved");
         Ok(!standing.is_empty())
     }
 

@@ -20,6 +20,8 @@ use crate::support::{Behaviour, PATIENCE, Process, until};
 
 /// Met once in the life of a database.
 const BIRTH: &[&str] = &["open.migrated"];
+/// Met where a destination has a place free and nothing older waits for it, which may take long where much has failed.
+const HANDED_OVER: &[&str] = &["record.delivery-leased"];
 /// Met while an attempt goes on for long.
 const RENEWAL: &[&str] = &["renew.before", "renew.renewed", "renew.after"];
 /// Met when an attempt outlives the grace period.
@@ -31,7 +33,7 @@ const PAUSE: &[&str] = &["control.paused"];
 
 /// Whether a test here is killed at the point, so that the rounds need not be.
 pub(super) fn meets(point: &str) -> bool {
-    let met = [BIRTH, RENEWAL, RELEASE, RETRY, CANCEL, PAUSE].concat().contains(&point);
+    let met = [BIRTH, HANDED_OVER, RENEWAL, RELEASE, RETRY, CANCEL, PAUSE].concat().contains(&point);
     // The rounds come there, too: whatever ends lets the next one step forward.
     met && point != "lines.stepped-forward"
 }
@@ -116,6 +118,30 @@ async fn a_program_that_dies_at_its_first_start_leaves_a_database_that_the_next_
         world.bring(&process, &event(1)).await;
         process.settled().await;
         world.stop(process).await;
+        world.check();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_handed_over_by_a_program_that_dies_before_its_commit_has_never_been_there() {
+    for point in HANDED_OVER {
+        let mut world = World::new(6).await;
+        world.receiver.always(Behaviour::Status(200));
+        world.settles().await;
+        let life = async |world: &mut World, process: &Process| {
+            let client = reqwest::Client::new();
+            for number in 1.. {
+                let sent = event(number);
+                let acknowledged = sent.request().build(&client, &process.public).send().await.is_ok();
+                let known = Known { sent: sent.clone(), acknowledged, accepted: u64::from(acknowledged), duplicates: 0 };
+                world.traffic.known.lock().unwrap().insert(sent.idempotency_key(), known);
+                if !acknowledged {
+                    break;
+                }
+            }
+        };
+        world.dies_at(point, life).await;
+        world.settles().await;
         world.check();
     }
 }
