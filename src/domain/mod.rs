@@ -5,6 +5,7 @@ mod code;
 mod delivery;
 mod event;
 mod headers;
+mod job;
 mod observe;
 mod rejection;
 mod request;
@@ -19,6 +20,7 @@ pub use delivery::{
 };
 pub use event::{EventKey, ReplayGuard, StoredEvent, VerifiedEvent, VerifiedParts};
 pub use headers::{HeaderBuilder, Headers, MalformedHeaders};
+pub use job::JobStatus;
 pub use observe::{AttemptEnd, Happening, Observer, Reservation, Silent, Wake};
 pub use rejection::{
     CredentialPlace, NewRejection, RefusedRequest, Rejection, RejectionStatus, SealKey, SealedCredential, SealedCredentials,
