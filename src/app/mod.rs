@@ -22,6 +22,7 @@ use crate::domain::{Clock, Observer, Silent, SystemClock};
 use crate::history::History;
 use crate::http::{self, Access, AdminParts, ListenError, Listener, PublicParts};
 use crate::ingest::Ingest;
+use crate::replay::{self, Replays};
 use crate::store::Inbox as _;
 use crate::store::sqlite::{OpenError, Options, SqliteStore};
 pub use crate::telemetry::{Format as LogFormat, init as init_log};
@@ -101,6 +102,7 @@ pub struct App {
     dispatcher: Dispatcher,
     store: Arc<SqliteStore>,
     keeper: keep::Keeper,
+    replays: Arc<Replays>,
     history: History,
 }
 
@@ -132,9 +134,17 @@ impl App {
             observer: Arc::clone(&observer),
             grace: dispatch::GRACE,
         });
+        let routes = build::routes(config);
+        let replays = Arc::new(Replays::new(replay::Parts {
+            jobs: Arc::clone(&store) as _,
+            routes: routes.clone(),
+            wake: dispatcher.waker(),
+            observer: Arc::clone(&observer),
+            clock: Arc::clone(&clock),
+        }));
         let parts = crate::ingest::Parts {
             inbox: Arc::clone(&store) as _,
-            routes: build::routes(config),
+            routes,
             wake: dispatcher.waker(),
             observer,
             clock: Arc::clone(&clock),
@@ -147,6 +157,7 @@ impl App {
         let admin = AdminParts {
             ingest,
             history: history.clone(),
+            replays: Arc::clone(&replays),
             telemetry: Arc::clone(&telemetry),
             clock: Arc::clone(&clock),
             access: Access::new(config.admin.token.as_ref()),
@@ -155,7 +166,7 @@ impl App {
         };
         let admin = http::admin(config.admin.listen, admin)?;
         let keeper = keep::Keeper { history: history.clone(), telemetry, clock, retention: config.retention };
-        Ok(Self { public, admin, closing, dispatcher, store, keeper, history })
+        Ok(Self { public, admin, closing, dispatcher, store, keeper, replays, history })
     }
 
     /// Where webhooks are received, with the port that was chosen for port 0.
@@ -184,6 +195,8 @@ impl App {
         let (dispatch, keeper) = (self.dispatcher.run(stopping.clone()), self.keeper.run(stopping.clone()));
         parts.spawn(async { ("dispatch", dispatch.map(Ok).await) });
         parts.spawn(async { ("housekeeping", keeper.map(Ok).await) });
+        let (replays, stop) = (self.replays, stopping.clone());
+        parts.spawn(async move { ("replays", replays.run(stop).map(Ok).await) });
         parts.spawn(async { ("the public listener", self.public.run().await) });
         parts.spawn(async { ("the admin listener", self.admin.run().await) });
         // No part ends before it is told to. One that does takes the others with it: a program that receives and no longer

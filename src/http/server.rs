@@ -25,6 +25,7 @@ use crate::config::{Limits, Tls};
 use crate::domain::Clock;
 use crate::history::History;
 use crate::ingest::Ingest;
+use crate::replay::Replays;
 use crate::telemetry::Telemetry;
 
 /// How long a TLS handshake or the wait for a client to close may take.
@@ -65,6 +66,8 @@ pub struct AdminParts {
     pub ingest: Arc<Ingest>,
     /// Answers the API's questions.
     pub history: History,
+    /// Has events delivered again.
+    pub replays: Arc<Replays>,
     /// Has the metrics.
     pub telemetry: Arc<Telemetry>,
     /// The time, for ages.
@@ -148,6 +151,7 @@ fn noting(connections: &Arc<Connections>) -> impl Fn(&dyn Any, &mut Extensions) 
 pub fn admin(address: SocketAddr, parts: AdminParts) -> Result<Listener, ListenError> {
     let history = Data::new(parts.history.clone());
     let ingest = Data::from(Arc::clone(&parts.ingest));
+    let replays = Data::from(parts.replays);
     let ops = Data::new(Ops {
         ingest: parts.ingest,
         history: parts.history,
@@ -165,6 +169,7 @@ pub fn admin(address: SocketAddr, parts: AdminParts) -> Result<Listener, ListenE
             .app_data(access.clone())
             .app_data(history.clone())
             .app_data(ingest.clone())
+            .app_data(replays.clone())
             .app_data(ops.clone())
             .app_data(used.clone())
             .wrap(from_fn(access::guard))

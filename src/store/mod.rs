@@ -275,6 +275,12 @@ pub trait Control: Send + Sync {
 /// Has events delivered again, and keeps account of what is asked for in bulk.
 #[async_trait]
 pub trait Jobs: Send + Sync {
+    /// The place of an event in the store's order; `None` when it is unknown.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn find(&self, key: EventKey) -> Result<Option<i64>, StoreError>;
+
     /// An event (by [`EventRow::seq`]) as a destination gets it; `None` when it is unknown, or its payload is no longer stored or
     /// cannot be read.
     ///
@@ -282,12 +288,12 @@ pub trait Jobs: Send + Sync {
     /// [`StoreError`].
     async fn recorded(&self, event: i64) -> Result<Option<StoredEvent>, StoreError>;
 
-    /// Makes new deliveries for an event, marked as replays and due at `now`, behind what stands in their lines. `None`, and
-    /// there are none, when its payload is no longer stored.
+    /// Makes new deliveries for an event, marked as replays and due at `now`, behind what stands in their lines, and returns them
+    /// as they are then. `None`, and there are none, when its payload is no longer stored.
     ///
     /// # Errors
     /// [`StoreError`]. Not safe to repeat: each call makes deliveries of its own.
-    async fn replay(&self, event: i64, deliveries: Vec<Due>, now: Timestamp) -> Result<Option<Vec<DeliveryId>>, StoreError>;
+    async fn replay(&self, event: i64, deliveries: Vec<Due>, now: Timestamp) -> Result<Option<Vec<DeliveryRow>>, StoreError>;
 
     /// The newest row of those that such work is about; 0 when there is none.
     ///
@@ -306,7 +312,7 @@ pub trait Jobs: Send + Sync {
     ///
     /// # Errors
     /// [`StoreError`].
-    async fn begin(&self, job: NewJob) -> Result<Option<i64>, StoreError>;
+    async fn begin(&self, job: NewJob) -> Result<Option<JobRow>, StoreError>;
 
     /// Does a step of a job, and ends the job where it has reached its last row. Returns the destinations that have something
     /// due by it; `None`, and nothing is done, when the job does not run any more, or has come further meanwhile.

@@ -198,6 +198,12 @@ impl Observer for Telemetry {
                 counter.increment(1);
                 info!(source.name = &*event.source, event.id = ?event.event_id, rejection.id = rejection, became, "a refused request is let in");
             }
+            Happening::Replayed { event, deliveries } => {
+                info!(source.name = &*event.source, event.id = ?event.event_id, deliveries, "replayed");
+            }
+            Happening::Job { id, kind, status, total, done, failed } => {
+                info!(job.id = id, job.kind = kind, job.status = status.as_str(), total, done, failed, "a job has begun or ended");
+            }
             Happening::UnknownSource { name, quiet } => {
                 // What was asked for is no label: anyone could make any number of them.
                 self.request("", "unknown-source");

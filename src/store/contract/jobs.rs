@@ -22,7 +22,7 @@ fn new_job(work: Work, last: i64) -> NewJob {
 }
 
 async fn begin(store: &impl Jobs, work: Work, last: i64) -> i64 {
-    store.begin(new_job(work, last)).await.unwrap().unwrap()
+    store.begin(new_job(work, last)).await.unwrap().unwrap().id
 }
 
 fn step(job: i64, from: i64, reached: i64, chunk: Chunk) -> Step {
@@ -42,6 +42,8 @@ pub(crate) async fn a_recorded_event_comes_back_as_a_destination_gets_it<H: Harn
     let store = harness.open().await;
     fresh(&store, "evt", at(3), &["app"]).await;
     let claimed = claim(&store, "app", 1, at(3)).await.deliveries.remove(0).event;
+    let found = store.find(key("hub", "evt")).await.unwrap();
+    assert_eq!((found, store.find(key("hub", "other")).await.unwrap()), (Some(1), None));
     let event = store.recorded(1).await.unwrap().unwrap();
     assert_eq!((&event.key, &event.provider, &event.event_type), (&claimed.key, &claimed.provider, &claimed.event_type));
     assert_eq!((&event.method, &event.subpath, &event.query), (&claimed.method, &claimed.subpath, &claimed.query));
@@ -60,8 +62,9 @@ pub(crate) async fn a_replay_makes_deliveries_of_its_own_behind_what_stands_in_l
     assert_eq!(store.record(first, vec![in_line("app")]).await.unwrap(), Recorded::Fresh);
     assert_eq!(store.record(second, vec![in_line("app")]).await.unwrap(), Recorded::Fresh);
     let made = store.replay(1, vec![in_line("app"), Due::to("mail".into())], at(9)).await.unwrap().unwrap();
-    let rows: Vec<_> = deliveries(&store).await.into_iter().filter(|row| made.contains(&row.id)).collect();
-    let shown: Vec<_> = rows.iter().map(|row| (&*row.destination, row.status, row.replay, row.waits_in_line, row.created_at)).collect();
+    assert_eq!(made.iter().map(|row| row.id).collect::<Vec<_>>(), [DeliveryId(3), DeliveryId(4)]);
+    assert_eq!(format!("{made:?}"), format!("{:?}", store.deliveries_of(vec![1], false).await.unwrap().split_off(1)));
+    let shown: Vec<_> = made.iter().map(|row| (&*row.destination, row.status, row.replay, row.waits_in_line, row.created_at)).collect();
     assert_eq!(shown, [("app", DeliveryStatus::Pending, true, true, at(9)), ("mail", DeliveryStatus::Pending, true, false, at(9))]);
     let mail = claim(&store, "mail", 9, at(9)).await;
     assert_eq!((claimed(&mail), mail.deliveries[0].replay, mail.deliveries[0].failures), (vec!["first"], true, 0));

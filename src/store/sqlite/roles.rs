@@ -132,11 +132,15 @@ impl Control for SqliteStore {
 
 #[async_trait]
 impl Jobs for SqliteStore {
+    async fn find(&self, key: EventKey) -> Result<Option<i64>, StoreError> {
+        self.0.readers.ask(move |conn| Ok(events::one(conn, &key)?.map(|row| row.seq))).await
+    }
+
     async fn recorded(&self, event: i64) -> Result<Option<StoredEvent>, StoreError> {
         self.0.readers.ask(move |conn| jobs::recorded(conn, event)).await
     }
 
-    async fn replay(&self, event: i64, deliveries: Vec<Due>, now: Timestamp) -> Result<Option<Vec<DeliveryId>>, StoreError> {
+    async fn replay(&self, event: i64, deliveries: Vec<Due>, now: Timestamp) -> Result<Option<Vec<DeliveryRow>>, StoreError> {
         self.write(jobs::Replay { event, deliveries, now }).await
     }
 
@@ -148,7 +152,7 @@ impl Jobs for SqliteStore {
         self.0.readers.ask(move |conn| jobs::matching(conn, &work, after, last, limit)).await
     }
 
-    async fn begin(&self, job: NewJob) -> Result<Option<i64>, StoreError> {
+    async fn begin(&self, job: NewJob) -> Result<Option<JobRow>, StoreError> {
         self.write(jobs::Begin(job)).await
     }
 

@@ -75,11 +75,11 @@ fn row(row: &Row<'_>) -> rusqlite::Result<JobRow> {
 pub(super) struct Begin(pub(super) NewJob);
 
 impl Operation for Begin {
-    /// Its ID; nothing when too many run.
-    type Output = Option<i64>;
+    /// It; nothing when too many run.
+    type Output = Option<JobRow>;
     const ONLY_IF_AWAITED: bool = true;
 
-    fn run(&self, unit: &mut Unit<'_>) -> Result<Option<i64>, Fault> {
+    fn run(&self, unit: &mut Unit<'_>) -> Result<Option<JobRow>, Fault> {
         let NewJob { work, rate, last, total, created_at } = &self.0;
         let running: i64 = unit.conn.prepare_cached(RUNNING)?.query_row((), |row| row.get(0))?;
         if running >= MOST_RUNNING as i64 {
@@ -92,7 +92,7 @@ impl Operation for Begin {
         let nothing = *last <= 0;
         let ended = nothing.then(|| created_at.as_millis());
         unit.execute(INSERT, (kept.kind, kept.filter, kept.targets, rate, last, total, created_at.as_millis(), nothing, ended))?;
-        Ok(Some(unit.conn.last_insert_rowid()))
+        Ok(one(unit.conn, unit.conn.last_insert_rowid())?)
     }
 }
 

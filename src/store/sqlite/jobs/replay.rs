@@ -5,10 +5,12 @@ use std::sync::Arc;
 use rusqlite::{Connection, OptionalExtension as _, Row};
 
 use super::super::conditions::unknown;
+use super::super::deliveries;
 use super::super::fault::Fault;
 use super::super::new_delivery::NewDelivery;
 use super::super::unit::{Operation, Unit};
 use crate::domain::{DeliveryId, Due, EventKey, Headers, StoredEvent, Timestamp};
+use crate::store::DeliveryRow;
 
 /// An event as a destination gets it; `None` when it is not there whole, or cannot be read. What cannot be read is this event's
 /// trouble alone: whoever goes through many goes on with the next.
@@ -50,13 +52,15 @@ pub(in super::super) struct Replay {
 }
 
 impl Operation for Replay {
-    /// Their IDs; nothing when the payload is not stored.
-    type Output = Option<Vec<DeliveryId>>;
+    /// These; nothing when the payload is not stored.
+    type Output = Option<Vec<DeliveryRow>>;
     /// What nobody waits for any more may be asked for again.
     const ONLY_IF_AWAITED: bool = true;
 
     fn run(&self, unit: &mut Unit<'_>) -> Result<Self::Output, Fault> {
-        replay(unit, self.event, &self.deliveries, self.now)
+        let Some(made) = replay(unit, self.event, &self.deliveries, self.now)? else { return Ok(None) };
+        let rows = made.into_iter().filter_map(|id| deliveries::one(unit.conn, id).transpose());
+        Ok(Some(rows.collect::<rusqlite::Result<_>>()?))
     }
 }
 
