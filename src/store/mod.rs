@@ -13,7 +13,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use secrecy::SecretString;
 
-pub use job::{Chunk, ENDED_KEPT, JobRow, MOST_RUNNING, Matching, NewJob, Step, Work};
+pub use job::{Chunk, ENDED_KEPT, JobRow, Jobs, MOST_RUNNING, Matching, NewJob, Step, Work};
 pub use query::{
     AttemptRow, DeliveryFilter, DeliveryRow, EventFilter, EventRow, KeptRequest, Order, Page, Prune, Pruned, RejectionFilter, RejectionRow,
     Size, StoredBody,
@@ -21,7 +21,7 @@ pub use query::{
 
 use crate::domain::{
     Backlog, ClaimedDelivery, DeliveryId, DeliveryStatus, Due, EventKey, FinishedAttempt, Lease, NewRejection, OnDead, RefusedRequest,
-    Rejection, SealKey, StoredEvent, Timestamp, VerifiedEvent,
+    Rejection, SealKey, Timestamp, VerifiedEvent,
 };
 
 /// Why the store did not do what was asked.
@@ -270,80 +270,6 @@ pub trait Control: Send + Sync {
     /// # Errors
     /// [`StoreError`].
     async fn paused(&self) -> Result<Vec<String>, StoreError>;
-}
-
-/// Has events delivered again, and keeps account of what is asked for in bulk.
-#[async_trait]
-pub trait Jobs: Send + Sync {
-    /// The place of an event in the store's order; `None` when it is unknown.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    async fn find(&self, key: EventKey) -> Result<Option<i64>, StoreError>;
-
-    /// An event (by [`EventRow::seq`]) as a destination gets it; `None` when it is unknown, or its payload is no longer stored or
-    /// cannot be read.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    async fn recorded(&self, event: i64) -> Result<Option<StoredEvent>, StoreError>;
-
-    /// Makes new deliveries for an event, marked as replays and due at `now`, behind what stands in their lines, and returns them
-    /// as they are then. `None`, and there are none, when its payload is no longer stored.
-    ///
-    /// # Errors
-    /// [`StoreError`]. Not safe to repeat: each call makes deliveries of its own.
-    async fn replay(&self, event: i64, deliveries: Vec<Due>, now: Timestamp) -> Result<Option<Vec<DeliveryRow>>, StoreError>;
-
-    /// The newest row of those that such work is about; 0 when there is none.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    async fn newest(&self, work: Work) -> Result<i64, StoreError>;
-
-    /// The rows that such work is about, behind `after` and up to `last`, ascending: at most `limit`, and not all there are,
-    /// because one call looks at a bounded number of rows only. Call again from [`Matching::reached`] until that is `last`.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    async fn matching(&self, work: Work, after: i64, last: i64, limit: usize) -> Result<Matching, StoreError>;
-
-    /// Begins a job. `None` when [`MOST_RUNNING`] run already. Of those that have ended, the newest [`ENDED_KEPT`] stay.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    async fn begin(&self, job: NewJob) -> Result<Option<JobRow>, StoreError>;
-
-    /// Does a step of a job, and ends the job where it has reached its last row. Returns the destinations that have something
-    /// due by it; `None`, and nothing is done, when the job does not run any more, or has come further meanwhile.
-    ///
-    /// # Errors
-    /// [`StoreError`]; safe to repeat.
-    async fn step(&self, step: Step) -> Result<Option<Vec<Arc<str>>>, StoreError>;
-
-    /// Calls a job off if it runs, after which no step of it is done. `None` when there is no such job.
-    ///
-    /// # Errors
-    /// [`StoreError`]; safe to repeat.
-    async fn call_off(&self, id: i64, now: Timestamp) -> Result<Option<JobRow>, StoreError>;
-
-    /// One job.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    async fn job(&self, id: i64) -> Result<Option<JobRow>, StoreError>;
-
-    /// Jobs, at most `page.limit` of them, in the page's order.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    async fn jobs(&self, page: Page) -> Result<Vec<JobRow>, StoreError>;
-
-    /// The jobs that run, oldest first.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    async fn running(&self) -> Result<Vec<JobRow>, StoreError>;
 }
 
 /// Answers questions about what happened, and forgets what is old.

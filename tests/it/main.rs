@@ -26,6 +26,7 @@ mod metrics;
 mod mutation;
 mod receive;
 mod recovery;
+mod replay;
 mod reverify;
 mod shutdown;
 mod startup;
