@@ -10,13 +10,6 @@ use rusqlite::{Connection, OptionalExtension as _, Row};
 pub(super) use matching::{matching, newest};
 pub(super) use replay::{Replay, recorded};
 pub(super) use step::TakeStep;
-#[cfg(test)]
-pub(super) mod plans {
-    //! What plans are looked at of.
-    pub(in super::super) use super::matching::{DELIVERIES, EVENTS, WINDOW, deliveries_within, events_within};
-    pub(in super::super) use super::replay::{RECORDED, SOURCE};
-    pub(in super::super) use super::step::GO_ON;
-}
 
 use super::conditions::{Conditions, count, unknown};
 use super::fault::Fault;
@@ -122,3 +115,11 @@ impl Operation for CallOff {
 }
 
 const CALL_OFF: &str = "UPDATE job SET state = 2, finished_at = ?2 WHERE id = ?1 AND state = 0";
+
+#[cfg(test)]
+pub(super) mod plans {
+    //! What plans are looked at of.
+    pub(in super::super) use super::matching::{DELIVERIES, EVENTS, WINDOW, deliveries_within, events_within};
+    pub(in super::super) use super::replay::{RECORDED, SOURCE};
+    pub(in super::super) use super::step::GO_ON;
+}
