@@ -21,6 +21,7 @@ pub mod http;
 pub mod ingest;
 pub mod net;
 pub mod provider;
+pub mod replay;
 pub mod route;
 pub mod signing;
 pub mod store;

@@ -24,6 +24,7 @@ use crate::failpoint;
 use crate::history::{Control, History};
 use crate::http::{self, Access, AdminParts, ListenError, Listener, PublicParts};
 use crate::ingest::Ingest;
+use crate::replay::{self, Replays};
 use crate::store::Inbox as _;
 use crate::store::sqlite::{OpenError, Options, SqliteStore};
 pub use crate::telemetry::{Format as LogFormat, init as init_log};
@@ -105,6 +106,7 @@ pub struct App {
     keeper: keep::Keeper,
     /// There where somebody takes Onceward's own events.
     scribe: Option<Scribe>,
+    replays: Arc<Replays>,
     history: History,
 }
 
@@ -141,9 +143,17 @@ impl App {
             announce: alerts.as_ref().map_or_else(|| Arc::new(Silent) as Arc<dyn Announce>, |(alerts, _)| Arc::clone(alerts) as _),
             grace: dispatch::GRACE,
         });
+        let routes = build::routes(config);
+        let replays = Arc::new(Replays::new(replay::Parts {
+            jobs: Arc::clone(&store) as _,
+            routes: routes.clone(),
+            wake: dispatcher.waker(),
+            observer: Arc::clone(&observer),
+            clock: Arc::clone(&clock),
+        }));
         let parts = crate::ingest::Parts {
             inbox: Arc::clone(&store) as _,
-            routes: build::routes(config),
+            routes,
             wake: dispatcher.waker(),
             observer,
             clock: Arc::clone(&clock),
@@ -159,6 +169,7 @@ impl App {
             control: Control::new(Arc::clone(&store) as _, dispatcher.waker(), Arc::clone(&clock)),
             destinations: config.destinations.clone(),
             lanes: dispatcher.lanes(),
+            replays: Arc::clone(&replays),
             telemetry: Arc::clone(&telemetry),
             clock: Arc::clone(&clock),
             access: Access::new(config.admin.token.as_ref()),
@@ -168,7 +179,7 @@ impl App {
         let admin = http::admin(config.admin.listen, admin)?;
         let scribe = alerts.map(|(alerts, pending)| pending.into_scribe(alerts, Arc::clone(&store) as _, dispatcher.waker()));
         let keeper = keep::Keeper { history: history.clone(), telemetry, clock, retention: config.retention };
-        Ok(Self { public, admin, closing, dispatcher, store, keeper, scribe, history })
+        Ok(Self { public, admin, closing, dispatcher, store, keeper, scribe, replays, history })
     }
 
     /// Where webhooks are received, with the port that was chosen for port 0.
@@ -201,6 +212,8 @@ impl App {
             let scribe = scribe.run(stopping.clone());
             parts.spawn(async { ("alerts", scribe.map(Ok).await) });
         }
+        let (replays, stop) = (self.replays, stopping.clone());
+        parts.spawn(async move { ("replays", replays.run(stop).map(Ok).await) });
         parts.spawn(async { ("the public listener", self.public.run().await) });
         parts.spawn(async { ("the admin listener", self.admin.run().await) });
         // No part ends before it is told to. One that does takes the others with it: a program that receives and no longer

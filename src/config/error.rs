@@ -68,7 +68,7 @@ impl std::error::Error for ConfigError {}
 const MOST_SENDERS: usize = 4;
 
 /// The end of a message about an unknown name: the nearest allowed one, or all of them when nothing is near.
-pub(super) fn suggestion<'a>(text: &str, allowed: impl IntoIterator<Item = &'a str>) -> String {
+pub(crate) fn suggestion<'a>(text: &str, allowed: impl IntoIterator<Item = &'a str>) -> String {
     let allowed: Vec<&str> = allowed.into_iter().collect();
     let near = allowed.iter().map(|name| (strsim::damerau_levenshtein(text, name), *name)).min();
     match near {

@@ -28,6 +28,7 @@ use crate::domain::ReplayGuard;
 use crate::provider::{Provider, Table};
 
 pub use destination::{Auth, Circuit, ClientTls, Destination, ExecTarget, Retry, Target, UrlTarget};
+pub(crate) use error::suggestion;
 pub use error::{ConfigError, Problem};
 pub use flags::{Overrides, SourceFlag, SourceFlagError};
 pub use load::Env;

@@ -5,6 +5,7 @@ mod code;
 mod delivery;
 mod event;
 mod headers;
+mod job;
 pub mod lifecycle;
 mod observe;
 mod rejection;
@@ -20,6 +21,7 @@ pub use delivery::{
 };
 pub use event::{EventKey, OWN_SOURCE, OwnEvent, ReplayGuard, StoredEvent, VerifiedEvent, VerifiedParts};
 pub use headers::{HeaderBuilder, Headers, MalformedHeaders};
+pub use job::JobStatus;
 pub use observe::{Announce, AttemptEnd, Happening, LaneState, Lanes, Observer, Reservation, Silent, Wake};
 pub use rejection::{
     CredentialPlace, NewRejection, RefusedRequest, Rejection, RejectionStatus, SealKey, SealedCredential, SealedCredentials,

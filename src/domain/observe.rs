@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use super::code::Code;
 use super::delivery::{ClaimedDelivery, DeliveryId, Outcome, Verdict};
 use super::event::{EventKey, OwnEvent};
+use super::job::JobStatus;
 
 /// How an attempt ended, for an [`Observer`].
 #[derive(Debug)]
@@ -108,6 +109,28 @@ pub enum Happening<'a> {
         event: &'a EventKey,
         /// Whether it is a new event, rather than a duplicate.
         fresh: bool,
+    },
+    /// New deliveries were made for a recorded event, because an operator asked for them.
+    Replayed {
+        /// The event.
+        event: &'a EventKey,
+        /// How many.
+        deliveries: usize,
+    },
+    /// A job has begun, or has ended.
+    Job {
+        /// Its ID.
+        id: i64,
+        /// What it does: `replay` or `retry`.
+        kind: &'static str,
+        /// Where it stands.
+        status: JobStatus,
+        /// How many events or deliveries it was to be about.
+        total: u64,
+        /// How many are done.
+        done: u64,
+        /// How many could not be.
+        failed: u64,
     },
     /// A request came for a source that there is none of.
     UnknownSource {

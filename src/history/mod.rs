@@ -32,6 +32,13 @@ pub struct Paging {
     pub order: Order,
 }
 
+impl Paging {
+    /// For the store: one row more than asked for, which tells whether there is a next page.
+    pub(crate) fn page(self) -> store::Page {
+        store::Page { limit: self.limit.min(MAX_LIMIT) + 1, after: self.cursor.map(Cursor::row), order: self.order }
+    }
+}
+
 impl Default for Paging {
     fn default() -> Self {
         Self { limit: DEFAULT_LIMIT, cursor: None, order: Order::Newest }
@@ -55,7 +62,7 @@ impl History {
     /// # Errors
     /// [`StoreError`] when the store cannot be read.
     pub async fn events(&self, filter: EventFilter, paging: Paging) -> Result<PageView<EventView>, StoreError> {
-        let rows = self.store.events(filter, page(paging)).await?;
+        let rows = self.store.events(filter, paging.page()).await?;
         let mut deliveries: HashMap<i64, Vec<DeliveryRow>> = HashMap::new();
         for delivery in self.store.deliveries_of(rows.iter().map(|row| row.seq).collect(), false).await? {
             deliveries.entry(delivery.event_seq).or_default().push(delivery);
@@ -107,7 +114,7 @@ impl History {
     /// # Errors
     /// [`StoreError`] when the store cannot be read.
     pub async fn deliveries(&self, filter: DeliveryFilter, paging: Paging) -> Result<PageView<DeliveryView>, StoreError> {
-        let rows = self.store.deliveries(filter, page(paging)).await?;
+        let rows = self.store.deliveries(filter, paging.page()).await?;
         Ok(PageView::cut(rows.into_iter().map(|row| (row.id.0, DeliveryView::listed(row))).collect(), paging.limit))
     }
 
@@ -124,7 +131,7 @@ impl History {
     /// # Errors
     /// [`StoreError`] when the store cannot be read.
     pub async fn rejections(&self, filter: RejectionFilter, paging: Paging) -> Result<PageView<RejectionView>, StoreError> {
-        let rows = self.store.rejections(filter, page(paging)).await?;
+        let rows = self.store.rejections(filter, paging.page()).await?;
         Ok(PageView::cut(rows.into_iter().map(|row| (row.id, RejectionView::from(row))).collect(), paging.limit))
     }
 
@@ -167,9 +174,4 @@ impl History {
     pub async fn size(&self) -> Result<Size, StoreError> {
         self.store.size().await
     }
-}
-
-/// One row more than asked for, which tells whether there is a next page.
-fn page(paging: Paging) -> store::Page {
-    store::Page { limit: paging.limit.min(MAX_LIMIT) + 1, after: paging.cursor.map(Cursor::row), order: paging.order }
 }

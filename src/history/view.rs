@@ -17,7 +17,7 @@ pub struct PageView<T> {
 
 impl<T> PageView<T> {
     /// From up to `limit + 1` rows with their numbers: the row too many only tells that there is a next page.
-    pub(super) fn cut(mut rows: Vec<(i64, T)>, limit: usize) -> Self {
+    pub(crate) fn cut(mut rows: Vec<(i64, T)>, limit: usize) -> Self {
         let more = rows.len() > limit;
         rows.truncate(limit);
         let next = rows.last().filter(|_| more).map(|(number, _)| Cursor::after(*number));
@@ -136,7 +136,7 @@ pub struct DeliveryView {
 
 impl DeliveryView {
     /// As in a list: no attempts.
-    pub(super) fn listed(row: DeliveryRow) -> Self {
+    pub(crate) fn listed(row: DeliveryRow) -> Self {
         Self {
             id: row.id.to_string(),
             source: row.event.source.to_string(),

@@ -26,6 +26,7 @@ use crate::config::{Destination, Limits, Tls};
 use crate::domain::{Clock, Lanes};
 use crate::history::{Control, History};
 use crate::ingest::Ingest;
+use crate::replay::Replays;
 use crate::telemetry::Telemetry;
 
 /// How long a TLS handshake or the wait for a client to close may take.
@@ -72,6 +73,8 @@ pub struct AdminParts {
     pub destinations: Vec<Destination>,
     /// Tells how they fare.
     pub lanes: Arc<dyn Lanes>,
+    /// Has events delivered again.
+    pub replays: Arc<Replays>,
     /// Has the metrics.
     pub telemetry: Arc<Telemetry>,
     /// The time, for ages.
@@ -155,6 +158,7 @@ fn noting(connections: &Arc<Connections>) -> impl Fn(&dyn Any, &mut Extensions) 
 pub fn admin(address: SocketAddr, parts: AdminParts) -> Result<Listener, ListenError> {
     let history = Data::new(parts.history.clone());
     let ingest = Data::from(Arc::clone(&parts.ingest));
+    let replays = Data::from(parts.replays);
     let ops = Data::new(Ops {
         ingest: parts.ingest,
         history: parts.history,
@@ -176,6 +180,7 @@ pub fn admin(address: SocketAddr, parts: AdminParts) -> Result<Listener, ListenE
             .app_data(access.clone())
             .app_data(history.clone())
             .app_data(ingest.clone())
+            .app_data(replays.clone())
             .app_data(ops.clone())
             .app_data(control.clone())
             .app_data(destinations.clone())

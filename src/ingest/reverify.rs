@@ -125,7 +125,7 @@ impl Ingest {
             Verdict::Refused(None) => return Ok(false),
             Verdict::Refused(Some(rejection)) => return inbox.refuse_again(id, rejection).await.map(|()| false),
         };
-        let (key, routed) = (event.key.clone(), self.parts.routes.choose(&event).await);
+        let (key, routed) = (event.key.clone(), self.parts.routes.choose(&*event).await);
         if let Some(recorded) = inbox.readmit(id, *event, routed.deliveries.clone(), self.parts.clock.now()).await? {
             self.readmitted(id, key, &recorded, &routed);
         }

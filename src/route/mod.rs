@@ -1,11 +1,12 @@
 //! Which destinations take an event, and in which order: by source, type and filter, with the line of the order key. Asked once
-//! for each event before it is recorded; knows nothing of how anything is delivered.
+//! for each event before it is recorded, and again when it is replayed; knows nothing of how anything is delivered.
 
 mod filter;
 #[doc(hidden)]
 pub mod fuzzing;
 mod judge;
 mod order;
+mod subject;
 #[cfg(test)]
 mod tests;
 
@@ -13,8 +14,9 @@ use std::sync::Arc;
 
 pub use filter::{Filter, FilterError};
 pub use order::{OrderBy, Pointer, PointerError};
+pub use subject::Subject;
 
-use crate::domain::{Due, Line, TypePattern, VerifiedEvent};
+use crate::domain::{Due, Line, TypePattern};
 use filter::{Asked, Fault};
 use judge::Judge;
 
@@ -77,31 +79,44 @@ impl Routes {
     }
 
     /// Where an event goes.
-    pub async fn choose(&self, event: &VerifiedEvent) -> Routed {
-        let routes: Vec<&Route> = self.routes.iter().filter(|route| route.may_take(event)).collect();
+    pub async fn choose<'e>(&self, event: impl Into<Subject<'e>>) -> Routed {
+        let event = event.into();
+        let routes: Vec<&Route> = self.routes.iter().filter(|route| route.may_take(&event)).collect();
         let filters: Vec<&Filter> = routes.iter().filter_map(|route| route.filter.as_ref()).collect();
         let verdicts = match filters.is_empty() {
             true => Vec::new(),
-            false => self.judge.judge(&filters, Asked::of(event)).await,
+            false => self.judge.judge(&filters, Asked::of(&event)).await,
         };
         let (mut routed, mut verdicts) = (Routed::default(), verdicts.into_iter());
-        let mut lines = Lines { event, known: Vec::new() };
+        let mut lines = Lines { event: &event, known: Vec::new() };
         for route in routes {
             let verdict = route.filter.as_ref().and_then(|_| verdicts.next()).unwrap_or(Ok(true));
             if routed.takes(route, verdict) {
-                let line = route.order_by.as_ref().and_then(|key| lines.line(key));
-                routed.deliveries.push(Due { line, ..Due::to(Arc::clone(&route.destination)) });
+                routed.deliveries.push(lines.due(route));
             }
         }
         routed
+    }
+
+    /// An event as due at these destinations, whether or not they would take it, with its place in their orders. A name that
+    /// is no destination's is left out.
+    pub fn at<'e>(&self, destinations: &[Arc<str>], event: impl Into<Subject<'e>>) -> Vec<Due> {
+        let event = event.into();
+        let mut lines = Lines { event: &event, known: Vec::new() };
+        let wanted = self.routes.iter().filter(|route| destinations.contains(&route.destination));
+        wanted.map(|route| lines.due(route)).collect()
+    }
+
+    /// The names of all destinations, in the order of the configuration.
+    pub fn destinations(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.routes.iter().map(|route| &route.destination)
     }
 }
 
 impl Route {
     /// Whether it takes such an event, its filter aside.
-    fn may_take(&self, event: &VerifiedEvent) -> bool {
-        self.sources.contains(&event.key.source)
-            && (self.types.is_empty() || self.types.iter().any(|pattern| pattern.matches(&event.event_type)))
+    fn may_take(&self, event: &Subject<'_>) -> bool {
+        self.sources.contains(event.source) && (self.types.is_empty() || self.types.iter().any(|pattern| pattern.matches(event.event_type)))
     }
 }
 
@@ -116,13 +131,19 @@ impl Routed {
 }
 
 /// The lines of an event, each looked for once.
-struct Lines<'e> {
-    event: &'e VerifiedEvent,
-    known: Vec<(&'e OrderBy, Option<Line>)>,
+struct Lines<'r, 'e> {
+    event: &'r Subject<'e>,
+    known: Vec<(&'r OrderBy, Option<Line>)>,
 }
 
-impl<'e> Lines<'e> {
-    fn line(&mut self, key: &'e OrderBy) -> Option<Line> {
+impl<'r> Lines<'r, '_> {
+    /// The event as due at the destination of this route.
+    fn due(&mut self, route: &'r Route) -> Due {
+        let line = route.order_by.as_ref().and_then(|key| self.line(key));
+        Due { line, ..Due::to(Arc::clone(&route.destination)) }
+    }
+
+    fn line(&mut self, key: &'r OrderBy) -> Option<Line> {
         if let Some((_, line)) = self.known.iter().find(|(known, _)| *known == key) {
             return *line;
         }

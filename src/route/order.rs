@@ -13,7 +13,8 @@ use serde::de::{DeserializeSeed, Error, IgnoredAny, MapAccess, SeqAccess, Visito
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
-use crate::domain::{Line, VerifiedEvent};
+use super::Subject;
+use crate::domain::Line;
 
 /// What events have in common that go one at a time and in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,10 +85,10 @@ fn unescaped(name: &str) -> Option<String> {
 
 impl OrderBy {
     /// The line in which an event stands.
-    pub(super) fn line(&self, event: &VerifiedEvent) -> Option<Line> {
+    pub(super) fn line(&self, event: &Subject<'_>) -> Option<Line> {
         match self {
-            Self::Source => Some(line(b"source", &event.key.source, "")),
-            Self::Pointer(pointer) => Some(line(b"value", &event.key.source, &value(pointer, &event.body)?)),
+            Self::Source => Some(line(b"source", event.source, "")),
+            Self::Pointer(pointer) => Some(line(b"value", event.source, &value(pointer, event.body)?)),
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::*;
-use crate::domain::{Body, EventKey, Line, Timestamp, VerifiedParts};
+use crate::domain::{Body, EventKey, Line, StoredEvent, Timestamp, VerifiedEvent, VerifiedParts};
 
 /// The number of loops that no body of this size should ever have finished.
 const SLOW: &str = "body.all(x, body.all(y, x == y))";
@@ -108,6 +108,36 @@ async fn each_value_of_the_order_key_is_a_line_of_its_own() {
     for body in ["", "{}", "no json", r#"{"a":1}"#, r#"{"a":{"id":1}"#] {
         assert_eq!(line(&by_value, "hub", body).await, None, "{body}");
     }
+}
+
+/// The event as it is read back.
+fn stored(event: VerifiedEvent) -> StoredEvent {
+    let VerifiedParts { key, provider, event_type, method, subpath, query, headers, body, received_at, .. } = event.into_parts();
+    StoredEvent { key, provider, event_type, method, subpath, query, headers, body, received_at }
+}
+
+#[tokio::test]
+async fn a_stored_event_goes_where_it_would_if_it_came_now() {
+    let push = Route { types: vec![TypePattern::parse("push").unwrap()], ..route("push") };
+    let main = filtered("main", "body.ref == \"main\" && headers[\"x-kind\"] == \"a\"", OnFilterError::Deliver);
+    let routes = Routes::new(vec![push, main, Route { order_by: Some(OrderBy::Source), ..route("ordered") }]);
+    for (event_type, body) in [("push", r#"{"ref":"main"}"#), ("ping", r#"{"ref":"main"}"#), ("push", r#"{"ref":"side"}"#)] {
+        let came = event("hub", event_type, body);
+        assert_eq!(routes.choose(&came).await, routes.choose(&stored(came.clone())).await, "{event_type} {body}");
+    }
+}
+
+#[tokio::test]
+async fn named_destinations_need_not_take_the_event_and_keep_their_orders() {
+    let never = Route { sources: vec![], ..filtered("never", "false", OnFilterError::Skip) };
+    let by_value = OrderBy::Pointer(Pointer::parse("/id").unwrap());
+    let routes = Routes::new(vec![Route { order_by: Some(by_value), ..route("ordered") }, never, route("other")]);
+    let event = event("hub", "push", r#"{"id":1}"#);
+    let due = routes.at(&["never".into(), "ordered".into(), "unknown".into(), "never".into()], &event);
+    assert_eq!(due.iter().map(|due| &*due.destination).collect::<Vec<_>>(), ["ordered", "never"], "each once");
+    assert_eq!(due[0].line, routes.choose(&event).await.deliveries[0].line);
+    assert!(due[0].line.is_some() && due[1].line.is_none());
+    assert_eq!(routes.destinations().map(|name| &**name).collect::<Vec<_>>(), ["ordered", "never", "other"]);
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ pub(crate) mod content;
 pub(crate) mod control;
 pub(crate) mod history;
 pub(crate) mod inbox;
+pub(crate) mod jobs;
 pub(crate) mod lines;
 pub(crate) mod model;
 pub(crate) mod outbox;
@@ -16,7 +17,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{Claim, ClaimRequest, Control, History, Inbox, Order, Outbox, Page, Recorded};
+use super::{Claim, ClaimRequest, Control, History, Inbox, Jobs, Order, Outbox, Page, Recorded};
 use crate::domain::{
     Attempt, Code, Due, EventKey, FinishedAttempt, Headers, Lease, NewRejection, OnDead, Rejection, SealedCredentials, Timestamp, Verdict,
     VerifiedEvent, VerifiedParts,
@@ -25,7 +26,7 @@ use crate::domain::{
 /// An engine under test, with one place for its data.
 pub(crate) trait Harness: Sized {
     /// The engine.
-    type Store: Inbox + Outbox + Control + History + Clone + 'static;
+    type Store: Inbox + Outbox + Control + Jobs + History + Clone + 'static;
 
     /// An empty place. Stores opened on it keep [`REJECTIONS`] rejections and [`REJECTION_BYTES`] bytes for each source.
     fn new() -> Self;
@@ -126,6 +127,20 @@ macro_rules! contract {
                 pruning_never_touches_what_is_unfinished
                 pruning_steps_over_what_must_stay
                 the_size_is_told
+            }
+            jobs {
+                a_recorded_event_comes_back_as_a_destination_gets_it
+                a_replay_makes_deliveries_of_its_own_behind_what_stands_in_line
+                what_has_no_payload_is_not_replayed
+                what_matches_is_found_in_parts_by_every_filter
+                the_dead_alone_match_a_retry_by_every_filter
+                a_job_comes_back_as_it_was_begun
+                a_step_is_done_once_by_whoever_is_first
+                a_job_goes_on_after_a_crash_and_ends_at_its_last_row
+                a_job_that_is_called_off_goes_no_further
+                the_dead_are_due_again_and_what_is_not_dead_any_more_is_left_alone
+                what_cannot_be_done_is_counted_and_the_rest_goes_on
+                jobs_that_run_are_bounded_and_so_are_those_that_have_ended
             }
             reverify {
                 a_refused_request_comes_back_whole

@@ -122,6 +122,13 @@ impl Telemetry {
         }
     }
 
+    fn readmitted(&self, rejection: i64, event: &EventKey, fresh: bool) {
+        let counters = self.source(&event.source);
+        let (counter, became) = if fresh { (&counters.events, "an event") } else { (&counters.duplicates, "a duplicate") };
+        counter.increment(1);
+        info!(source.name = &*event.source, event.id = ?event.event_id, rejection.id = rejection, became, "a refused request is let in");
+    }
+
     fn circuit_opened(&self, destination: &str, probe_in: Duration) {
         self.metrics.count("onceward_circuit_opened_total", &[("destination", destination)]);
         let probe_in_ms = probe_in.as_millis() as u64;
@@ -192,11 +199,12 @@ impl Observer for Telemetry {
                     true => debug!(source.name = source, code = code.as_str(), diagnosis = ?diagnosis, "refused"),
                 }
             }
-            Happening::Readmitted { rejection, event, fresh } => {
-                let counters = self.source(&event.source);
-                let (counter, became) = if *fresh { (&counters.events, "an event") } else { (&counters.duplicates, "a duplicate") };
-                counter.increment(1);
-                info!(source.name = &*event.source, event.id = ?event.event_id, rejection.id = rejection, became, "a refused request is let in");
+            Happening::Readmitted { rejection, event, fresh } => self.readmitted(*rejection, event, *fresh),
+            Happening::Replayed { event, deliveries } => {
+                info!(source.name = &*event.source, event.id = ?event.event_id, deliveries, "replayed");
+            }
+            Happening::Job { id, kind, status, total, done, failed } => {
+                info!(job.id = id, job.kind = kind, job.status = status.as_str(), total, done, failed, "a job has begun or ended");
             }
             Happening::UnknownSource { name, quiet } => {
                 // What was asked for is no label: anyone could make any number of them.

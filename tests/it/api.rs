@@ -10,6 +10,8 @@ const SOURCES: &str = "[sources.github]\nprovider = \"github\"\nsecret = \"whsec
                        [sources.stripe]\nprovider = \"stripe\"\nsecret = \"whsec_test_secret\"\n";
 
 const LISTS: [&str; 3] = ["/api/v1/events", "/api/v1/deliveries", "/api/v1/rejections"];
+/// As the others, without filters.
+const REPLAYS: &str = "/api/v1/replays";
 
 fn ask(method: &str, path: &str) -> Request {
     Request::post(path, "").method(method)
@@ -25,7 +27,8 @@ async fn nothing_but_liveness_and_readiness_is_open_without_the_token() {
     let app = TestApp::start(&format!("{SOURCES}{admin}")).await;
     let paths = [
         LISTS.as_slice(),
-        &["/", "/metrics", "/api/v1/events/a/b", "/api/v1/events/a/b/body", "/api/v1/rejections/reverify", "/nowhere", "/healthz/"],
+        &["/", "/metrics", "/api/v1/events/a/b", "/api/v1/events/a/b/body", "/api/v1/events/a/b/replay", "/api/v1/deliveries/retry"],
+        &["/api/v1/replays/1/cancel", "/api/v1/rejections/reverify", "/nowhere", "/healthz/"],
     ];
     let wrong = ["", "Bearer", "Bearer ", "Bearer 0123456789abcdef-toke", "Bearer 0123456789abcdef-token2", "Basic 0123456789abcdef-token"];
     let mut refusals = BTreeSet::new();
@@ -171,6 +174,8 @@ async fn what_is_not_there_is_a_404_and_what_is_not_allowed_a_405() {
         "/api/v1/events/nobody/1",
         "/api/v1/events/github/2/body",
         "/api/v1/deliveries/99",
+        "/api/v1/replays/99",
+        "/api/v1/replays/x",
         "/api/v1/deliveries/x",
         "/api/v1/deliveries/-1",
         "/api/v1/deliveries/99999999999999999999",
@@ -185,7 +190,7 @@ async fn what_is_not_there_is_a_404_and_what_is_not_allowed_a_405() {
         assert_eq!((answer.status, answer.problem().as_str()), (404, "not-found"), "{path}");
     }
     let one = ["/api/v1/events/github/1", "/api/v1/events/github/1/body", "/api/v1/deliveries/1"];
-    for path in LISTS.iter().chain(&one).chain(&["/metrics", "/readyz", "/healthz"]) {
+    for path in LISTS.iter().chain(&one).chain(&[REPLAYS, "/metrics", "/readyz", "/healthz"]) {
         let answer = app.ask(ask("PATCH", path)).await;
         assert_eq!((answer.status, answer.problem().as_str()), (405, "method-not-allowed"), "{path}");
         let allowed: Vec<_> = answer.header("allow").split(", ").collect();
@@ -222,6 +227,9 @@ async fn a_wrong_parameter_is_an_error_that_names_it() {
         ("/api/v1/rejections", "code=wrong", "code"),
         ("/api/v1/rejections", "event_id=1", "event_id"),
         ("/api/v1/rejections", "status=dead", "status"),
+        (REPLAYS, "limit=0", "limit"),
+        (REPLAYS, "cursor=nonsense", "cursor"),
+        (REPLAYS, "status=running", "status"),
     ];
     let all = LISTS.into_iter().flat_map(|list| everywhere.map(|(query, name)| (list, query, name)));
     for (path, query, name) in all.chain(some) {

@@ -31,6 +31,7 @@ mod metrics;
 mod mutation;
 mod receive;
 mod recovery;
+mod replay;
 mod reverify;
 mod shutdown;
 mod startup;

@@ -64,6 +64,10 @@ fn line(happening: &Happening<'_>) -> Option<String> {
         Happening::Readmitted { rejection, event, .. } => {
             format!("let in     {}  {} (rejection {rejection})", event.source, clean(&event.event_id))
         }
+        Happening::Replayed { event, deliveries } => format!("replayed   {}  {}  × {deliveries}", event.source, clean(&event.event_id)),
+        Happening::Job { id, kind, status, total, done, failed } => {
+            format!("job {id}      {kind} {}: {done} of {total} done, {failed} failed", status.as_str())
+        }
         Happening::UnknownSource { name, .. } => format!("unknown    there is no source {}", clean(name)),
         Happening::CircuitOpened { destination, .. } => format!("circuit    {destination} keeps failing and is left alone"),
         Happening::CircuitClosed { destination } => format!("circuit    {destination} works again"),

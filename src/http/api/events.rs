@@ -48,7 +48,8 @@ pub(super) fn raw(body: StoredBody) -> HttpResponse {
         .body(body.bytes)
 }
 
-fn key(path: Path<(String, String)>) -> EventKey {
+/// The identity that a path says.
+pub(super) fn key(path: Path<(String, String)>) -> EventKey {
     let (source, event_id) = path.into_inner();
     EventKey { source: source.into(), event_id: event_id.into() }
 }

@@ -5,6 +5,7 @@ pub(super) mod destinations;
 mod events;
 mod params;
 mod rejections;
+mod replays;
 
 use actix_web::http::Method;
 use actix_web::web::{ServiceConfig, delete, get, post, put, resource};
@@ -15,6 +16,8 @@ use super::problem::method_not_allowed;
 const READ: &[Method] = &[Method::GET];
 /// What a resource takes that is an order.
 const ORDER: &[Method] = &[Method::POST];
+/// What a list takes to which something can be added.
+const COLLECTION: &[Method] = &[Method::GET, Method::POST];
 
 /// What a resource takes that is there or not.
 const SWITCH: &[Method] = &[Method::PUT, Method::DELETE];
@@ -26,7 +29,9 @@ pub(super) fn configure(app: &mut ServiceConfig) {
     app.service(resource("/api/v1/events").route(get().to(events::list)).default_service(read_only()))
         .service(resource("/api/v1/events/{source}/{event_id}").route(get().to(events::show)).default_service(read_only()))
         .service(resource("/api/v1/events/{source}/{event_id}/body").route(get().to(events::body)).default_service(read_only()))
+        .service(resource("/api/v1/events/{source}/{event_id}/replay").route(post().to(replays::one)).default_service(orders_only()))
         .service(resource("/api/v1/deliveries").route(get().to(deliveries::list)).default_service(read_only()))
+        .service(resource("/api/v1/deliveries/retry").route(post().to(replays::retry)).default_service(orders_only()))
         .service(resource("/api/v1/deliveries/{id}").route(get().to(deliveries::show)).default_service(read_only()))
         .service(resource("/api/v1/deliveries/{id}/retry").route(post().to(deliveries::retry)).default_service(orders_only()))
         .service(resource("/api/v1/deliveries/{id}/cancel").route(post().to(deliveries::cancel)).default_service(orders_only()))
@@ -42,5 +47,13 @@ pub(super) fn configure(app: &mut ServiceConfig) {
         .service(resource("/api/v1/rejections/reverify").route(post().to(rejections::reverify_all)).default_service(orders_only()))
         .service(resource("/api/v1/rejections/{id}").route(get().to(rejections::show)).default_service(read_only()))
         .service(resource("/api/v1/rejections/{id}/body").route(get().to(rejections::body)).default_service(read_only()))
-        .service(resource("/api/v1/rejections/{id}/reverify").route(post().to(rejections::reverify)).default_service(orders_only()));
+        .service(resource("/api/v1/rejections/{id}/reverify").route(post().to(rejections::reverify)).default_service(orders_only()))
+        .configure(configure_replays);
+}
+
+fn configure_replays(app: &mut ServiceConfig) {
+    let list = resource("/api/v1/replays").route(get().to(replays::list)).route(post().to(replays::begin));
+    app.service(list.default_service(method_not_allowed(COLLECTION)))
+        .service(resource("/api/v1/replays/{id}").route(get().to(replays::show)).default_service(method_not_allowed(READ)))
+        .service(resource("/api/v1/replays/{id}/cancel").route(post().to(replays::cancel)).default_service(method_not_allowed(ORDER)));
 }

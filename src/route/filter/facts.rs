@@ -21,7 +21,8 @@ use cel::common::types::{CelBool, CelBytes, CelDouble, CelInt, CelList, CelMap, 
 use cel::common::value::Val;
 use serde::de::{DeserializeSeed, Error, MapAccess, SeqAccess, Visitor};
 
-use crate::domain::{Body, Headers, VerifiedEvent};
+use super::super::Subject;
+use crate::domain::{Body, Headers};
 
 /// The largest body that is read.
 pub(super) const MOST_BYTES: usize = 4 << 20;
@@ -55,10 +56,10 @@ pub(in super::super) struct Asked {
 
 impl Asked {
     /// Of this event, without copying its body.
-    pub(in super::super) fn of(event: &VerifiedEvent) -> Self {
+    pub(in super::super) fn of(event: &Subject<'_>) -> Self {
         Self {
-            source: Arc::clone(&event.key.source),
-            event_type: event.event_type.clone(),
+            source: Arc::clone(event.source),
+            event_type: event.event_type.to_owned(),
             headers: event.headers.clone(),
             body: event.body.clone(),
         }

@@ -26,6 +26,12 @@ impl Conditions {
         self.values.push(value.into());
     }
 
+    /// Adds a condition with a `?` for each value.
+    pub(super) fn and_all(&mut self, condition: &str, values: impl IntoIterator<Item = i64>) {
+        self.also(condition);
+        self.values.extend(values.into_iter().map(Value::from));
+    }
+
     /// Adds a condition without a value.
     pub(super) fn also(&mut self, condition: &str) {
         self.text.push_str(if self.text.is_empty() { " WHERE " } else { " AND " });
@@ -45,6 +51,16 @@ impl Conditions {
             self.and(&format!("{} < ?", range.time), until.as_millis());
         }
         Ok(true)
+    }
+
+    /// Narrows the numbers to the next so many of those that can match behind `after` and up to `last`. `None` when there are
+    /// none.
+    pub(super) fn within(&mut self, after: i64, last: i64, most: i64) -> Option<Window> {
+        let after = after.max(self.low.unwrap_or(i64::MIN).saturating_sub(1));
+        let end = last.min(self.high.unwrap_or(i64::MAX));
+        let to = end.min(after.saturating_add(most));
+        (self.low, self.high) = (Some(after.saturating_add(1)), Some(to));
+        (after < end).then_some(Window { after, to, is_last: to == end })
     }
 
     /// The page of `select` under these conditions, ordered by the column `number`.
@@ -79,6 +95,17 @@ impl Conditions {
         self.values.push(i64::try_from(page.limit).unwrap_or(i64::MAX).into());
         (format!("{select}{} ORDER BY {number} {direction} LIMIT ?", self.text), self.values)
     }
+}
+
+/// A range of numbers.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Window {
+    /// It begins behind this one.
+    pub(super) after: i64,
+    /// It ends with this one.
+    pub(super) to: i64,
+    /// Whether no number behind it can match.
+    pub(super) is_last: bool,
 }
 
 /// A column with an index of its own, and the name that it must have, if one is asked for.

@@ -20,14 +20,20 @@ pub(super) fn list(conn: &Connection, filter: &DeliveryFilter, page: Page) -> ru
 
 /// The filter's conditions; `None` when nothing can match.
 pub(super) fn conditions(conn: &Connection, filter: &DeliveryFilter) -> rusqlite::Result<Option<Conditions>> {
+    let Some(mut conditions) = fixed_conditions(conn, filter)? else { return Ok(None) };
+    if let Some(status) = filter.status {
+        conditions.also(in_status(status));
+    }
+    Ok(Some(conditions))
+}
+
+/// Everything that never changes of a delivery; `None` when nothing can match.
+pub(super) fn fixed_conditions(conn: &Connection, filter: &DeliveryFilter) -> rusqlite::Result<Option<Conditions>> {
     let columns = [
         Named { column: "d.source", count: COUNT_SOURCE, role: Role::Source, name: filter.source.as_deref() },
         Named { column: "d.destination", count: COUNT_DESTINATION, role: Role::Destination, name: filter.destination.as_deref() },
     ];
     let Some(mut conditions) = Conditions::named(conn, &columns)? else { return Ok(None) };
-    if let Some(status) = filter.status {
-        conditions.also(in_status(status));
-    }
     let range = Range { kinds: span::DELIVERIES, time: "d.created_at", since: filter.since, until: filter.until };
     Ok(conditions.between(conn, &range)?.then_some(conditions))
 }

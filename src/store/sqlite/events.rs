@@ -46,14 +46,20 @@ fn list_by_id(conn: &Connection, filter: &EventFilter, event_id: &str, page: Pag
 
 /// Everything but the ID; `None` when nothing can match.
 pub(super) fn conditions(conn: &Connection, filter: &EventFilter) -> rusqlite::Result<Option<Conditions>> {
+    let Some(mut conditions) = fixed_conditions(conn, filter)? else { return Ok(None) };
+    if let Some(status) = filter.status {
+        conditions.also(in_status(status));
+    }
+    Ok(Some(conditions))
+}
+
+/// Everything that never changes of an event, its ID aside; `None` when nothing can match.
+pub(super) fn fixed_conditions(conn: &Connection, filter: &EventFilter) -> rusqlite::Result<Option<Conditions>> {
     let columns = [
         Named { column: "e.source", count: COUNT_SOURCE, role: Role::Source, name: filter.source.as_deref() },
         Named { column: "e.type", count: COUNT_TYPE, role: Role::Type, name: filter.event_type.as_deref() },
     ];
     let Some(mut conditions) = Conditions::named(conn, &columns)? else { return Ok(None) };
-    if let Some(status) = filter.status {
-        conditions.also(in_status(status));
-    }
     let range = Range { kinds: span::EVENTS, time: "e.received_at", since: filter.since, until: filter.until };
     Ok(conditions.between(conn, &range)?.then_some(conditions))
 }
@@ -62,7 +68,7 @@ const COUNT_SOURCE: &str = "SELECT count(*) FROM (SELECT 1 FROM event WHERE sour
 const COUNT_TYPE: &str = "SELECT count(*) FROM (SELECT 1 FROM event WHERE type = ?1 LIMIT ?2)";
 
 /// [`EventStatus::of`] as a condition. What is rare starts from the small indexes of pending and undelivered deliveries.
-fn in_status(status: EventStatus) -> &'static str {
+pub(super) fn in_status(status: EventStatus) -> &'static str {
     match status {
         EventStatus::Dead => "e.seq IN (SELECT event_seq FROM delivery WHERE state >= 2 AND state = 2)",
         EventStatus::Failing => {

@@ -55,7 +55,14 @@ impl Fault {
 
 impl From<rusqlite::Error> for Fault {
     fn from(error: rusqlite::Error) -> Self {
-        let cause = describe(&error);
+        Self::of(&error)
+    }
+}
+
+impl Fault {
+    /// What an error means.
+    pub(super) fn of(error: &rusqlite::Error) -> Self {
+        let cause = describe(error);
         match error.sqlite_error_code() {
             Some(ErrorCode::ConstraintViolation | ErrorCode::TooBig | ErrorCode::TypeMismatch) | None => Self::Own(cause),
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::DiskFull) => Self::Storage(cause),

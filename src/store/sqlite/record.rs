@@ -7,9 +7,9 @@ use rusqlite::{OptionalExtension as _, Row};
 use super::fault::Fault;
 use super::keys::{self, Key, content_key, key};
 use super::names::Role;
+use super::new_delivery::NewDelivery;
 use super::unit::{Operation, Unit};
-use super::{control, lines};
-use crate::domain::{DeliveryId, Due, Lease, ReplayGuard, Timestamp, VerifiedEvent, VerifiedParts};
+use crate::domain::{Due, Lease, ReplayGuard, Timestamp, VerifiedEvent, VerifiedParts};
 use crate::failpoint;
 use crate::store::Recorded;
 
@@ -119,28 +119,8 @@ impl Record {
             let ids = serde_json::Value::from(&self.parts.item_ids[..]).to_string();
             unit.execute("INSERT INTO item (seq, ids) VALUES (?1, ?2)", (seq, ids))?;
         }
-        self.deliveries.iter().map(|due| self.insert_delivery(unit, seq, source, due)).collect()
-    }
-
-    /// Returns the lease, if the delivery is leased at once.
-    fn insert_delivery(&self, unit: &mut Unit<'_>, event: i64, source: i64, due: &Due) -> Result<Option<Lease>, Fault> {
-        let created_at = self.recorded_at.as_millis();
-        let id = unit.take_delivery(created_at)?;
-        let destination = unit.intern(Role::Destination, &due.destination)?;
-        let due_at = due.line.map_or(Ok(created_at), |line| lines::join(unit, destination, line, created_at))?;
-        let line = due.line.map(|line| line.0);
-        if let Some(length) = due.lease
-            && due_at == created_at
-            && !control::is_paused(unit, destination)?
-        {
-            let (owner, until) = (unit.owner.id(), self.recorded_at.plus(length).as_millis());
-            unit.execute(INSERT_LEASED, (id, event, source, destination, until, created_at, line, line.is_some(), owner))?;
-            failpoint::reach("record.delivery-leased");
-            return Ok(Some(Lease { delivery: DeliveryId(id), attempt: 1, ordered: line.is_some() }));
-        }
-        unit.execute(INSERT_DELIVERY, (id, event, source, destination, due_at, created_at, line, line.is_some()))?;
-        failpoint::reach("record.delivery-inserted");
-        Ok(None)
+        let new = NewDelivery { event: seq, source, created_at: self.recorded_at, replay: false };
+        self.deliveries.iter().map(|due| Ok(new.insert(unit, due)?.1)).collect()
     }
 
     fn insert_event(&self, unit: &mut Unit<'_>, seq: i64, source: i64, content: Content<'_>) -> Result<(), Fault> {
@@ -203,10 +183,3 @@ const INSERT_EVENT: &str = "
     INSERT INTO event (seq, source, event_id, type, provider, received_at, method, subpath, query, size, content_type,
                        content_digest, verified_by, same_content_as, content_key)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)";
-const INSERT_DELIVERY: &str = "
-    INSERT INTO delivery (id, event_seq, source, destination, state, attempts, failures, due_at, created_at, replay, line, standing)
-    VALUES (?1, ?2, ?3, ?4, 0, 0, 0, ?5, ?6, 0, ?7, ?8)";
-const INSERT_LEASED: &str = "
-    INSERT INTO delivery (id, event_seq, source, destination, state, attempts, failures, due_at, created_at, replay, line, standing,
-                          owner)
-    VALUES (?1, ?2, ?3, ?4, 0, 1, 0, ?5, ?6, 0, ?7, ?8, ?9)";

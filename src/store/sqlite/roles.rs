@@ -12,6 +12,7 @@ use super::control;
 use super::explain::Explain;
 use super::finish::Finish;
 use super::identity::log_of;
+use super::jobs::{self, TakeStep};
 use super::learned::{self, Forget, Learn};
 use super::leases::{Release, Renew};
 use super::lines::Straighten;
@@ -25,11 +26,11 @@ use super::writer::Writer;
 use super::{deliveries, events};
 use crate::domain::{
     Backlog, DeliveryId, Due, EventKey, FinishedAttempt, Lease, NewRejection, OnDead, OwnEvent, RefusedRequest, Rejection, SealKey,
-    Timestamp, VerifiedEvent,
+    StoredEvent, Timestamp, VerifiedEvent,
 };
 use crate::store::{
-    Change, Claim, ClaimRequest, Control, DeliveryFilter, DeliveryRow, EventFilter, EventRow, History, Inbox, Outbox, Page, Prune, Pruned,
-    Recorded, RejectionFilter, RejectionRow, Size, StoreError, StoredBody,
+    Change, Claim, ClaimRequest, Control, DeliveryFilter, DeliveryRow, EventFilter, EventRow, History, Inbox, JobRow, Jobs, Matching,
+    NewJob, Outbox, Page, Prune, Pruned, Recorded, RejectionFilter, RejectionRow, Size, Step, StoreError, StoredBody, Work,
 };
 
 #[async_trait]
@@ -127,6 +128,53 @@ impl Control for SqliteStore {
 
     async fn paused(&self) -> Result<Vec<String>, StoreError> {
         self.0.readers.ask(control::paused).await
+    }
+}
+
+#[async_trait]
+impl Jobs for SqliteStore {
+    async fn find(&self, key: EventKey) -> Result<Option<i64>, StoreError> {
+        self.0.readers.ask(move |conn| Ok(events::one(conn, &key)?.map(|row| row.seq))).await
+    }
+
+    async fn recorded(&self, event: i64) -> Result<Option<StoredEvent>, StoreError> {
+        self.0.readers.ask(move |conn| jobs::recorded(conn, event)).await
+    }
+
+    async fn replay(&self, event: i64, deliveries: Vec<Due>, now: Timestamp) -> Result<Option<Vec<DeliveryRow>>, StoreError> {
+        self.write(jobs::Replay { event, deliveries, now }).await
+    }
+
+    async fn newest(&self, work: Work) -> Result<i64, StoreError> {
+        self.0.readers.ask(move |conn| jobs::newest(conn, &work)).await
+    }
+
+    async fn matching(&self, work: Work, after: i64, last: i64, limit: usize) -> Result<Matching, StoreError> {
+        self.0.readers.ask(move |conn| jobs::matching(conn, &work, after, last, limit)).await
+    }
+
+    async fn begin(&self, job: NewJob) -> Result<Option<JobRow>, StoreError> {
+        self.write(jobs::Begin(job)).await
+    }
+
+    async fn step(&self, step: Step) -> Result<Option<Vec<Arc<str>>>, StoreError> {
+        self.write(TakeStep(step)).await
+    }
+
+    async fn call_off(&self, id: i64, now: Timestamp) -> Result<Option<JobRow>, StoreError> {
+        self.write(jobs::CallOff { id, now }).await
+    }
+
+    async fn job(&self, id: i64) -> Result<Option<JobRow>, StoreError> {
+        self.0.readers.ask(move |conn| jobs::one(conn, id)).await
+    }
+
+    async fn jobs(&self, page: Page) -> Result<Vec<JobRow>, StoreError> {
+        self.0.readers.ask(move |conn| jobs::list(conn, page)).await
+    }
+
+    async fn running(&self) -> Result<Vec<JobRow>, StoreError> {
+        self.0.readers.ask(jobs::running).await
     }
 }
 

@@ -84,6 +84,11 @@ impl Process {
         Answer::of(self.client.get(format!("{}{path}", self.admin)).send().await.unwrap()).await
     }
 
+    /// Asks the admin listener anything.
+    pub(crate) async fn ask(&self, request: Request) -> Answer {
+        Answer::of(request.build(&self.client, &self.admin).send().await.unwrap()).await
+    }
+
     /// All rows of a list, page by page.
     pub(crate) async fn rows(&self, path: &str) -> Vec<Value> {
         let (mut rows, mut next) = (Vec::new(), String::new());

@@ -15,7 +15,7 @@ CREATE INDEX delivery_due ON delivery (destination, source, due_at) WHERE state 
 CREATE TABLE paused (destination INTEGER PRIMARY KEY) WITHOUT ROWID;
 
 -- Work that was asked for in bulk and goes on after a restart. kind: 0 replay of events, 1 retry of deliveries. state: 0
--- running, 1 done, 2 cancelled.
+-- running, 1 done, 2 cancelled. Few: both those that run and those that have ended are bounded.
 CREATE TABLE job (
     id          INTEGER PRIMARY KEY AUTOINCREMENT,
     kind        INTEGER NOT NULL,
@@ -25,6 +25,7 @@ CREATE TABLE job (
     rate        INTEGER NOT NULL, -- a second
     last        INTEGER NOT NULL, -- the last row that was there when it was asked for
     reached     INTEGER NOT NULL, -- up to here all is done
+    due_at      INTEGER NOT NULL, -- when it goes on
     total       INTEGER NOT NULL,
     done        INTEGER NOT NULL,
     failed      INTEGER NOT NULL,

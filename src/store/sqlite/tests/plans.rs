@@ -6,6 +6,7 @@ use super::*;
 use crate::domain::{DeliveryStatus, EventStatus, Verdict, VerifiedEvent, VerifiedParts};
 use crate::store::contract::{at, attempt, fresh, names, page, parts};
 use crate::store::sqlite::conditions::Conditions;
+use crate::store::sqlite::jobs::plans as jobs;
 use crate::store::sqlite::{claim, deliveries, events, keys, lines, prune, record, reverify};
 use crate::store::{DeliveryFilter, EventFilter, Inbox as _, Order, Page};
 
@@ -116,12 +117,56 @@ async fn pages_of_deliveries_cost_little_whatever_the_filter() {
     }
 }
 
+/// What one question of a job may cost, for each row of its window.
+const STEPS_A_ROW: i64 = 40;
+
+#[tokio::test]
+async fn a_job_looks_at_a_window_of_rows_whatever_the_filter() {
+    let (_folder, conn) = filled().await;
+    let text = |text: &str| Some(text.to_owned());
+    let none = EventFilter::default;
+    let mut filters = vec![
+        none(),
+        EventFilter { source: text("hub"), ..none() },
+        EventFilter { event_type: text("odd"), ..none() },
+        EventFilter { source: text("rare"), event_type: text("push"), ..none() },
+        EventFilter { since: Some(at(EVENTS / 2)), ..none() },
+    ];
+    filters.extend(EventStatus::ALL.map(|status| EventFilter { status: Some(status), ..none() }));
+    filters.extend(EventStatus::ALL.map(|status| EventFilter { status: Some(status), source: text("hub"), ..none() }));
+    // The last window of all: it must not matter how much lies before it.
+    let (after, rows) = (EVENTS - 20, 20);
+    let within = |what: &str, sql: &str, values: Vec<rusqlite::types::Value>| {
+        let (steps, sorted) = cost(&conn, sql, values.clone());
+        assert!(i64::from(steps) < STEPS_A_ROW * rows && !sorted, "{what}: {steps} steps, sorted: {sorted}\n{}", plan(&conn, sql, values));
+    };
+    for filter in filters {
+        let Some((window, conditions)) = jobs::events_within(&conn, &filter, after, EVENTS).unwrap() else { continue };
+        let (sql, values) = conditions.query(jobs::EVENTS, "e.seq", page(Order::Oldest, 5_000, Some(window.after)));
+        within(&format!("{filter:?}"), &sql, values);
+    }
+    let none = DeliveryFilter::default;
+    let filters = [
+        none(),
+        DeliveryFilter { destination: text("app"), ..none() },
+        DeliveryFilter { destination: text("app"), source: text("hub"), ..none() },
+        DeliveryFilter { source: text("rare"), ..none() },
+    ];
+    for filter in filters {
+        let (window, conditions) = jobs::deliveries_within(&conn, &filter, after, EVENTS).unwrap().unwrap();
+        let (sql, values) = conditions.query(jobs::DELIVERIES, "d.id", page(Order::Oldest, 5_000, Some(window.after)));
+        within(&format!("{filter:?}"), &sql, values);
+    }
+    let (window, _) = jobs::events_within(&conn, &EventFilter::default(), 0, i64::MAX).unwrap().unwrap();
+    assert_eq!((window.after, window.to), (0, jobs::WINDOW));
+}
+
 #[tokio::test]
 async fn what_is_looked_up_by_key_is_searched_and_never_scanned() {
     let (_folder, conn) = filled().await;
     let by_event = format!("{} WHERE d.event_seq = ?1", deliveries::SELECT);
     let by_id = format!("{} WHERE e.seq = ?1", events::SELECT);
-    let queries: [(&str, &str); 14] = [
+    let queries: [(&str, &str); 17] = [
         (claim::DUE, "delivery_due"),
         (claim::NEXT_DUE, "delivery_due"),
         (claim::NEXT_SOURCE, "delivery_due"),
@@ -136,6 +181,9 @@ async fn what_is_looked_up_by_key_is_searched_and_never_scanned() {
         (reverify::REFUSED_OF, "SEARCH r USING COVERING INDEX rejection_source (source=?)"),
         (prune::DELETE_TYPE, "COVERING INDEX event_type"),
         (prune::OLD_EVENTS, "INTEGER PRIMARY KEY"),
+        (jobs::RECORDED, "INTEGER PRIMARY KEY"),
+        (jobs::SOURCE, "INTEGER PRIMARY KEY"),
+        (jobs::GO_ON, "INTEGER PRIMARY KEY"),
     ];
     for (sql, index) in queries {
         let parameters = conn.prepare(sql).unwrap().parameter_count();

@@ -1,0 +1,77 @@
+//! Delivering a recorded event again.
+
+use std::sync::Arc;
+
+use rusqlite::{Connection, OptionalExtension as _, Row};
+
+use super::super::conditions::unknown;
+use super::super::deliveries;
+use super::super::fault::Fault;
+use super::super::new_delivery::NewDelivery;
+use super::super::unit::{Operation, Unit};
+use crate::domain::{DeliveryId, Due, EventKey, Headers, StoredEvent, Timestamp};
+use crate::store::DeliveryRow;
+
+/// An event as a destination gets it; `None` when it is not there whole, or cannot be read. What cannot be read is this event's
+/// trouble alone: whoever goes through many goes on with the next.
+pub(in super::super) fn recorded(conn: &Connection, event: i64) -> rusqlite::Result<Option<StoredEvent>> {
+    match conn.prepare_cached(RECORDED)?.query_row([event], read) {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if Fault::of(&error).may_be_one() => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+pub(in super::super) const RECORDED: &str = "
+    SELECT (SELECT name FROM name WHERE id = e.source), e.event_id, (SELECT name FROM name WHERE id = e.provider),
+           (SELECT name FROM name WHERE id = e.type), e.method, e.subpath, e.query, e.received_at, p.headers, p.body
+    FROM event e JOIN payload p ON p.seq = e.seq WHERE e.seq = ?1";
+
+fn read(row: &Row<'_>) -> rusqlite::Result<StoredEvent> {
+    Ok(StoredEvent {
+        key: EventKey { source: row.get::<_, Arc<str>>(0)?, event_id: row.get(1)? },
+        provider: row.get(2)?,
+        event_type: row.get(3)?,
+        method: row.get(4)?,
+        subpath: row.get(5)?,
+        query: row.get(6)?,
+        received_at: Timestamp::from_millis(row.get(7)?),
+        headers: Headers::from_encoded(row.get::<_, Vec<u8>>(8)?).map_err(|_| unknown(8, "an encoding of headers"))?,
+        body: row.get::<_, Vec<u8>>(9)?.into(),
+    })
+}
+
+/// Makes new deliveries for a recorded event.
+pub(in super::super) struct Replay {
+    /// The event's number.
+    pub(in super::super) event: i64,
+    /// Where to.
+    pub(in super::super) deliveries: Vec<Due>,
+    /// When.
+    pub(in super::super) now: Timestamp,
+}
+
+impl Operation for Replay {
+    /// These; nothing when the payload is not stored.
+    type Output = Option<Vec<DeliveryRow>>;
+    /// What nobody waits for any more may be asked for again.
+    const ONLY_IF_AWAITED: bool = true;
+
+    fn run(&self, unit: &mut Unit<'_>) -> Result<Self::Output, Fault> {
+        let Some(made) = replay(unit, self.event, &self.deliveries, self.now)? else { return Ok(None) };
+        let rows = made.into_iter().filter_map(|id| deliveries::one(unit.conn, id).transpose());
+        Ok(Some(rows.collect::<rusqlite::Result<_>>()?))
+    }
+}
+
+/// As [`Replay`], inside another operation.
+pub(super) fn replay(unit: &mut Unit<'_>, event: i64, deliveries: &[Due], now: Timestamp) -> Result<Option<Vec<DeliveryId>>, Fault> {
+    let source = unit.conn.prepare_cached(SOURCE)?.query_row([event], |row| row.get(0)).optional()?;
+    let Some(source) = source else { return Ok(None) };
+    let new = NewDelivery { event, source, created_at: now, replay: true };
+    deliveries.iter().map(|due| Ok(new.insert(unit, due)?.0)).collect::<Result<_, _>>().map(Some)
+}
+
+/// Only with its payload; what is pruned meanwhile cannot be delivered.
+pub(in super::super) const SOURCE: &str = "
+    SELECT source FROM event WHERE seq = ?1 AND EXISTS (SELECT 1 FROM payload WHERE seq = ?1)";
