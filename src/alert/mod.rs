@@ -138,6 +138,20 @@ impl Observer for Alerts {
                     at,
                 });
             }
+            Happening::Buried { destination, buried } if &*buried.event.source != OWN_SOURCE => self.note(Notice {
+                event_id: format!("delivery-dead:{}:0", buried.delivery),
+                event_type: "onceward.delivery.dead",
+                data: json!({
+                    "delivery": buried.delivery.to_string(),
+                    "destination": &***destination,
+                    "source": &*buried.event.source,
+                    "event_id": &*buried.event.event_id,
+                    "attempts": 0,
+                    "error": buried.reason,
+                }),
+                about: Some(Arc::clone(destination)),
+                at: self.clock.now(),
+            }),
             Happening::Refused { source, code, .. } => self.refused(source, code.as_str()),
             _ => {}
         }

@@ -87,7 +87,7 @@ impl Worker {
             event: delivery.event.key.clone(),
             destination: Arc::clone(&delivery.destination),
             outcome,
-            finished: FinishedAttempt { lease: delivery.lease, attempt, verdict, on_dead: self.on_dead },
+            finished: FinishedAttempt { lease: delivery.lease, attempt, verdict, on_dead: self.on_dead, now: self.clock.now() },
         }
     }
 

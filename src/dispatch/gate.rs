@@ -44,6 +44,8 @@ pub(super) enum Room {
         count: usize,
         /// Whether the one is a probe.
         probe: bool,
+        /// Whether nothing but the places is a bound, so that more can be taken before there is a place.
+        ahead: bool,
     },
     /// Nothing before then.
     From(Instant),
@@ -77,14 +79,20 @@ impl Gate {
         self.lock().room(now, running, self.most)
     }
 
-    /// Has one begin beside `running` others, unless it would have to wait, or be a probe.
-    pub(super) fn admit(&self, now: Instant, running: usize) -> bool {
+    /// Counts one that is to begin, unless anything but the places holds it back.
+    pub(super) fn admit(&self, now: Instant) -> bool {
         let mut state = self.lock();
-        let is_admitted = matches!(state.room(now, running, self.most), Room::For { probe: false, .. });
+        let is_admitted = !state.is_narrow(now, self.most) && state.pace.as_ref().is_none_or(|pace| pace.free(now) > 0);
         if is_admitted {
             state.began(now, 1, false);
         }
         is_admitted
+    }
+
+    /// Whether one that was counted may begin beside `running` others.
+    pub(super) fn lets(&self, now: Instant, running: usize) -> bool {
+        let state = self.lock();
+        state.circuit.passes(now) == Passes::All && state.brake.until(now).is_none() && running < state.brake.width()
     }
 
     /// So many have begun.
@@ -92,13 +100,11 @@ impl Gate {
         self.lock().began(now, count, probe);
     }
 
-    /// One that was admitted does not begin. Whether somebody may have waited for its place.
-    pub(super) fn began_not(&self, now: Instant) -> bool {
-        let mut state = self.lock();
-        if let Some(pace) = &mut state.pace {
+    /// One that was counted does not begin.
+    pub(super) fn began_not(&self) {
+        if let Some(pace) = &mut self.lock().pace {
             pace.give_back();
         }
-        state.is_narrow(now, self.most)
     }
 
     /// An attempt has ended; `asked` is the wait that the destination asked for.
@@ -143,7 +149,10 @@ impl State {
         match (free, paced) {
             (0, _) => Room::AfterAnEnd,
             (_, 0) => Room::From(self.pace.as_ref().map_or(now, |pace| pace.next(now))),
-            (free, paced) => Room::For { count: free.min(paced), probe },
+            (free, paced) => {
+                let ahead = self.pace.is_none() && !self.is_narrow(now, most);
+                Room::For { count: free.min(paced), probe, ahead }
+            }
         }
     }
 
@@ -167,6 +176,11 @@ mod tests {
     use super::*;
     use crate::config::Rate;
 
+    /// Room for so many, with more than places as a bound.
+    fn room(count: usize, probe: bool) -> Room {
+        Room::For { count, probe, ahead: false }
+    }
+
     const SECOND: Duration = Duration::from_secs(1);
 
     fn gate(rate: Option<Rate>) -> Gate {
@@ -177,8 +191,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_narrowest_of_all_bounds_counts() {
         let (gate, now) = (gate(Some(Rate { count: 25, per: SECOND })), Instant::now());
-        assert_eq!(gate.room(now, 0), Room::For { count: 3, probe: false });
-        assert_eq!(gate.room(now, 7), Room::For { count: 1, probe: false });
+        assert_eq!(gate.room(now, 0), room(3, false));
+        assert_eq!(gate.room(now, 7), room(1, false));
         assert_eq!(gate.room(now, 8), Room::AfterAnEnd);
         gate.began(now, 3, false);
         let Room::From(at) = gate.room(now, 3) else { panic!("the rate is used up") };
@@ -187,7 +201,7 @@ mod tests {
         assert_eq!(gate.room(now, 2), Room::From(now + 7 * SECOND));
         let later = now + 7 * SECOND;
         assert_eq!(gate.room(later, 1), Room::AfterAnEnd, "one at a time");
-        assert_eq!(gate.room(later, 0), Room::For { count: 1, probe: false });
+        assert_eq!(gate.room(later, 0), room(1, false));
     }
 
     #[tokio::test(start_paused = true)]
@@ -198,17 +212,17 @@ mod tests {
         assert_eq!(gate.ended(now, Health::Unwell, None, false), opened);
         assert_eq!(gate.room(now, 6), Room::From(now + 5 * SECOND));
         let later = now + 5 * SECOND;
-        assert_eq!(gate.room(later, 6), Room::For { count: 1, probe: true });
+        assert_eq!(gate.room(later, 6), room(1, true));
         gate.began(later, 0, true);
-        assert_eq!(gate.room(later, 6), Room::For { count: 1, probe: true }, "nothing was due");
+        assert_eq!(gate.room(later, 6), room(1, true), "nothing was due");
         gate.began(later, 1, true);
         assert_eq!(gate.room(later, 6), Room::AfterAnEnd);
         assert_eq!(gate.next_probe(later), Some(later));
         assert_eq!(gate.ended(later, Health::Well, None, true), End { change: Some(Change::Closed), was_narrow: true });
-        assert_eq!((gate.room(later, 0), gate.next_probe(later)), (Room::For { count: 1, probe: false }, None), "no rush");
+        assert_eq!((gate.room(later, 0), gate.next_probe(later)), (room(1, false), None), "no rush");
         for width in [2, 4, 8, 8] {
             gate.ended(later, Health::Well, None, false);
-            assert_eq!(gate.room(later, 0), Room::For { count: width, probe: false });
+            assert_eq!(gate.room(later, 0), Room::For { count: width, probe: false, ahead: width == 8 });
         }
     }
 }

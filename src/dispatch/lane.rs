@@ -1,23 +1,24 @@
-//! A destination's lane: claims what is due, as much as it has places for and as its gate lets through, has it attempted, and
-//! keeps the leases meanwhile. It shares nothing with other lanes but the store, so a destination that hangs holds up only
-//! itself; and it reads no more than it can begin, so a backlog stays in the store.
+//! A destination's lane: takes what is due, claimed or handed over, has it attempted as its gate lets it through, and keeps the
+//! leases meanwhile. It shares nothing with other lanes but the store, so a destination that hangs holds up only itself; and
+//! it takes little more than it can begin, so a backlog stays in the store.
 
-use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use futures_util::future::{BoxFuture, OptionFuture};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::mpsc::UnboundedReceiver;
-use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
+use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::attempt::Worker;
 use super::backoff::Backoff;
 use super::gate::Room;
+use super::leases::Leases;
 use super::place::Place;
 use super::post::{Handed, Post};
+use super::waiting::Waiting;
 use crate::domain::{ClaimedDelivery, Happening, Lease, OnDead, Timestamp};
 use crate::failpoint;
 use crate::store::{Claim, ClaimRequest, StoreError};
@@ -30,13 +31,22 @@ const SHORTEST_WAIT: Duration = Duration::from_millis(5);
 
 /// Attempts whose ends are not committed yet and that hold no place any more. They keep no event in memory, only what the
 /// destination answered.
-const UNCOMMITTED: usize = 64;
+const UNCOMMITTED: usize = 256;
 
 /// How long a lease lasts. After that another process may take over what this one does not renew.
 pub(super) const LEASE: Duration = Duration::from_secs(30);
 
 /// How often leases are renewed: two may fail before one runs out.
 pub(super) const RENEW_EVERY: Duration = Duration::from_secs(10);
+
+/// Leases that end so soon are renewed before anything is claimed: what this lane has itself must not be claimed again.
+const LAPSING: Duration = Duration::from_secs(10);
+
+/// More is claimed when no more than so many wait.
+const FEW: usize = 64;
+
+/// How long anything waits for a place while no attempt ends.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Leases that are renewed in one transaction, which senders wait for, too.
 const RENEWED_TOGETHER: usize = 200;
@@ -50,9 +60,17 @@ pub(super) struct Lane {
     post: Arc<Post>,
     /// What is handed over without being claimed.
     handed: UnboundedReceiver<Handed>,
+    /// Leased, and waiting for a place.
+    waiting: Waiting,
     /// Each gives the time at which something is due again, if it is.
     tasks: JoinSet<Option<Timestamp>>,
-    held: HashMap<Id, Held>,
+    leases: Leases,
+    /// Whether there is a reason to look into the store.
+    called: bool,
+    /// A claim under way. Attempts begin and end meanwhile.
+    claiming: Option<BoxFuture<'static, Result<Claimed, StoreError>>>,
+    /// When what waits goes back, unless attempts end.
+    waits_until: Instant,
     next_look: Instant,
     next_renewal: Instant,
     /// There while the store fails.
@@ -63,21 +81,15 @@ pub(super) struct Lane {
     to_straighten: Option<Option<OnDead>>,
 }
 
-/// An attempt with its lease.
-struct Held {
-    lease: Lease,
-    over: Arc<AtomicBool>,
-    task: AbortHandle,
-}
-
-impl Held {
-    /// Breaks off an attempt whose lease is lost. Once it is over its lease may be gone because its end is committed.
-    fn give_up(&self) {
-        if !self.over.load(Ordering::SeqCst) {
-            tracing::debug!(delivery.id = %self.lease.delivery, delivery.attempt = self.lease.attempt, "the lease is lost");
-            self.task.abort();
-        }
-    }
+/// A claim that has been made.
+struct Claimed {
+    claim: Claim,
+    /// When its leases end.
+    until: Timestamp,
+    /// For what was claimed.
+    tickets: OwnedSemaphorePermit,
+    /// Whether it is to probe an open circuit.
+    probe: bool,
 }
 
 impl Lane {
@@ -89,10 +101,14 @@ impl Lane {
         let handed = post.take_receiver().expect("a post has one lane");
         Self {
             worker: Arc::new(worker),
-            post,
             handed,
+            waiting: Waiting::new(Arc::clone(&post)),
+            post,
             tasks: JoinSet::new(),
-            held: HashMap::new(),
+            leases: Leases::default(),
+            called: false,
+            claiming: None,
+            waits_until: Instant::now(),
             next_look: Instant::now(),
             next_renewal: Instant::now(),
             backoff: None,
@@ -103,105 +119,175 @@ impl Lane {
 
     /// Delivers until `shutdown`. Attempts in flight then have `grace` to end; what is still unfinished goes back.
     pub(super) async fn run(mut self, shutdown: CancellationToken, grace: Duration) {
-        while self.has_reason(&shutdown).await && self.has_place(&shutdown).await {
-            self.look().await;
-        }
+        while self.step(&shutdown).await {}
         self.stop(grace).await;
     }
 
-    /// Waits for a reason to look into the store; false at shutdown. A wake-up that comes while the lane is elsewhere,
-    /// above all inside a claim, stays in `wake` and is a reason the next time.
-    async fn has_reason(&mut self, shutdown: &CancellationToken) -> bool {
+    /// Waits for the next thing to do and does it; false at shutdown. A wake-up that comes while the lane is elsewhere stays
+    /// with the post and is a reason the next time.
+    async fn step(&mut self, shutdown: &CancellationToken) -> bool {
         let post = Arc::clone(&self.post);
-        loop {
-            tokio::select! {
-                biased;
-                () = shutdown.cancelled() => return false,
-                Some(end) = self.tasks.join_next_with_id() => self.forget(&end),
-                Some((delivery, permit)) = self.handed.recv() => self.begin_one(delivery, permit, false),
-                () = sleep_until(self.next_renewal), if !self.held.is_empty() => self.renew().await,
-                () = post.called(), if self.backoff.is_none() => return true,
-                () = sleep_until(self.next_look) => return true,
+        let may_begin = self.tasks.len() < post.concurrency + UNCOMMITTED;
+        let may_look = self.called && self.claiming.is_none() && self.waiting.len() <= FEW && may_begin;
+        tokio::select! {
+            biased;
+            () = shutdown.cancelled() => return false,
+            Some(end) = self.tasks.join_next_with_id() => self.forget(&end),
+            Some((delivery, ticket)) = self.handed.recv() => {
+                let until = delivery.event.received_at.plus(LEASE);
+                self.take(delivery, ticket, until, false);
             }
+            () = sleep_until(self.next_renewal), if !self.leases.is_empty() => self.keep_leases().await,
+            Some(outcome) = OptionFuture::from(self.claiming.as_mut()) => self.claimed(outcome),
+            // What has been taken comes before what is still to be claimed: it is older.
+            Ok(place) = Arc::clone(&post.places).acquire_owned(), if !self.waiting.is_empty() && may_begin => self.begin_next(place).await,
+            // A place must be free, so that whatever hangs takes no more.
+            Ok(place) = post.places.acquire(), if may_look => {
+                drop(place);
+                self.look().await;
+            }
+            () = sleep_until(self.waits_until), if !self.waiting.is_empty() => self.lose_patience().await,
+            () = post.called(), if self.backoff.is_none() && !self.called => self.called = true,
+            () = sleep_until(self.next_look), if !self.called && self.claiming.is_none() => self.called = true,
         }
-    }
-
-    /// Waits for a free place; false at shutdown.
-    async fn has_place(&mut self, shutdown: &CancellationToken) -> bool {
-        while self.free() == 0 {
-            let may_begin = self.tasks.len() < self.most_tasks();
-            tokio::select! {
-                biased;
-                () = shutdown.cancelled() => return false,
-                Some(end) = self.tasks.join_next_with_id() => self.forget(&end),
-                Some((delivery, permit)) = self.handed.recv() => self.begin_one(delivery, permit, false),
-                () = sleep_until(self.next_renewal), if !self.held.is_empty() => self.renew().await,
-                // Only waits for a permit and gives it back: `begin` takes it, and nobody else could.
-                _ = Arc::clone(&self.post.places).acquire_owned(), if may_begin => {}
-            }
+        if post.may_have_lost_a_lease() {
+            self.next_renewal = Instant::now();
         }
         true
     }
 
-    fn free(&self) -> usize {
-        self.post.places.available_permits().min(self.most_tasks().saturating_sub(self.tasks.len()))
-    }
-
-    fn most_tasks(&self) -> usize {
-        self.post.concurrency + UNCOMMITTED
-    }
-
-    /// Claims what is due for the free places, as far as the gate lets it through, and begins.
-    async fn look(&mut self) {
+    /// Takes a delivery whose lease lasts until then.
+    fn take(&mut self, delivery: ClaimedDelivery, ticket: OwnedSemaphorePermit, until: Timestamp, probe: bool) {
         let now = Instant::now();
-        let (limit, probe) = match self.post.gate.room(now, self.post.running()) {
-            Room::For { count, probe } => (count.min(self.free()), probe),
-            Room::From(at) => return self.next_look = at.min(now + POLL),
-            // That end is a reason of its own.
-            Room::AfterAnEnd => return self.next_look = now + POLL,
-        };
-        // Taken before the claim: what is handed over meanwhile takes places, too.
-        let Some(places) = u32::try_from(limit).ok().and_then(|limit| Arc::clone(&self.post.places).try_acquire_many_owned(limit).ok())
-        else {
-            return self.next_look = now;
-        };
-        match self.claim(limit).await {
-            Ok(claim) => {
-                failpoint::reach("claim.after");
-                self.backoff = None;
-                self.begin(claim, places, probe);
-            }
-            Err(error) => self.troubled(&error),
+        if self.leases.is_empty() {
+            self.next_renewal = now + RENEW_EVERY;
+        }
+        if self.waiting.is_empty() {
+            self.waits_until = now + PATIENCE;
+        }
+        self.leases.add(delivery.lease, until);
+        self.waiting.push(delivery, ticket, probe);
+    }
+
+    /// What waits goes back if no place has become free for long: the destination does not keep up.
+    async fn lose_patience(&mut self) {
+        let now = Instant::now();
+        match self.post.has_ended_since(now - PATIENCE) {
+            true => self.waits_until = now + PATIENCE,
+            false => self.hand_back().await,
         }
     }
 
-    async fn claim(&mut self, limit: usize) -> Result<Claim, StoreError> {
-        let now = self.worker.clock.now();
+    async fn keep_leases(&mut self) {
+        if let Err(error) = self.renew().await {
+            self.tell(&error);
+        }
+    }
+
+    /// Begins what has waited longest. If the destination turns out to be held back since it was taken, everything goes back.
+    async fn begin_next(&mut self, place: OwnedSemaphorePermit) {
+        let running = self.post.running().saturating_sub(1);
+        if !self.waiting.probes() && !self.post.gate.lets(Instant::now(), running) {
+            drop(place);
+            return self.hand_back().await;
+        }
+        let Some(next) = self.waiting.pop() else { return };
+        let lease = next.delivery.lease;
+        let place = Place::new(Arc::clone(&self.post), place, next.ticket, next.probe);
+        let over = place.over();
+        let task = self.tasks.spawn(Arc::clone(&self.worker).work(next.delivery, place));
+        self.leases.attempt(lease, task, over);
+    }
+
+    /// Begins a claim of what is due, as far as the gate lets it through.
+    async fn look(&mut self) {
+        self.called = false;
+        // What this lane has itself must not be claimed again, whatever the clock or the store have been through.
+        if self.leases.end_before(self.worker.clock.now().plus(LAPSING))
+            && let Err(error) = self.renew().await
+        {
+            return self.troubled(&error);
+        }
+        if let Err(error) = self.straighten().await {
+            return self.troubled(&error);
+        }
+        let Some((tickets, probe)) = self.share() else { return };
+        failpoint::reach("claim.before");
+        let request = ClaimRequest {
+            destination: Arc::clone(&self.post.name),
+            limit: tickets.num_permits(),
+            now: self.worker.clock.now(),
+            lease: LEASE,
+            after: self.turn.clone(),
+        };
+        let outbox = Arc::clone(&self.worker.outbox);
+        self.claiming = Some(Box::pin(async move {
+            let until = request.now.plus(LEASE);
+            outbox.claim(request).await.map(|claim| Claimed { claim, until, tickets, probe })
+        }));
+    }
+
+    async fn straighten(&mut self) -> Result<(), StoreError> {
         failpoint::reach("straighten.before");
         if let Some(order) = self.to_straighten
-            && !self.worker.outbox.straighten(Arc::clone(&self.post.name), order, now).await?
+            && !self.worker.outbox.straighten(Arc::clone(&self.post.name), order, self.worker.clock.now()).await?
         {
             self.to_straighten = None;
             failpoint::reach("straighten.after");
         }
-        failpoint::reach("claim.before");
-        let (destination, after) = (Arc::clone(&self.post.name), self.turn.clone());
-        self.worker.outbox.claim(ClaimRequest { destination, limit, now, lease: LEASE, after }).await
+        Ok(())
     }
 
-    fn begin(&mut self, claim: Claim, mut places: OwnedSemaphorePermit, probe: bool) {
-        let (now, limit) = (Instant::now(), places.num_permits());
+    /// Tickets for as much as may be claimed, and whether it is a probe; `None`, and when to look again, for nothing.
+    fn share(&mut self) -> Option<(OwnedSemaphorePermit, bool)> {
+        let (now, tickets) = (Instant::now(), &self.post.tickets);
+        let (limit, probe) = match self.post.gate.room(now, self.post.running()) {
+            Room::For { ahead: true, .. } => (self.post.free_tickets(now), false),
+            // However many are under way: a probe is one more.
+            Room::For { probe: true, .. } => (1, true),
+            Room::For { count, .. } => (count.min(self.post.free_tickets(now)), false),
+            Room::From(at) => {
+                self.next_look = at.min(now + POLL);
+                return None;
+            }
+            // That end is a reason of its own.
+            Room::AfterAnEnd => {
+                self.next_look = now + POLL;
+                return None;
+            }
+        };
+        let taken = u32::try_from(limit).ok().filter(|limit| *limit > 0);
+        let taken = taken.and_then(|limit| Arc::clone(tickets).try_acquire_many_owned(limit).ok());
+        if taken.is_none() {
+            // All are kept for what is being recorded, for as long as a commit takes.
+            self.next_look = now + SHORTEST_WAIT;
+        }
+        taken.map(|tickets| (tickets, probe))
+    }
+
+    fn claimed(&mut self, outcome: Result<Claimed, StoreError>) {
+        self.claiming = None;
+        let Claimed { claim, until, mut tickets, probe } = match outcome {
+            Ok(claimed) => claimed,
+            Err(error) => return self.troubled(&error),
+        };
+        failpoint::reach("claim.after");
+        self.backoff = None;
+        let (now, limit) = (Instant::now(), tickets.num_permits());
         let wait = if self.to_straighten.is_some() { SHORTEST_WAIT } else { self.until_next(&claim, limit) };
         self.next_look = now + wait;
         self.post.caught_up(!claim.paused && claim.deliveries.len() < limit && self.to_straighten.is_none() && !probe);
         self.post.gate.began(now, claim.deliveries.len(), probe);
+        for buried in &claim.buried {
+            self.worker.observer.happened(&Happening::Buried { destination: &self.post.name, buried });
+        }
         if let Some(last) = claim.deliveries.last() {
             self.turn = Some(Arc::clone(&last.event.key.source));
         }
         for delivery in claim.deliveries {
             // A store that hands out more than was asked for is wrong; the excess is left to its lease.
-            let Some(place) = places.split(1) else { return };
-            self.begin_one(delivery, place, probe);
+            let Some(ticket) = tickets.split(1) else { return };
+            self.take(delivery, ticket, until, probe);
         }
     }
 
@@ -211,17 +297,6 @@ impl Lane {
         if claim.deliveries.len() < limit { wait.max(SHORTEST_WAIT) } else { wait }
     }
 
-    fn begin_one(&mut self, delivery: ClaimedDelivery, permit: OwnedSemaphorePermit, probe: bool) {
-        if self.held.is_empty() {
-            self.next_renewal = Instant::now() + RENEW_EVERY;
-        }
-        let lease = delivery.lease;
-        let place = Place::new(Arc::clone(&self.post), permit, probe);
-        let over = place.over();
-        let task = self.tasks.spawn(Arc::clone(&self.worker).work(delivery, place));
-        self.held.insert(task.id(), Held { lease, over, task });
-    }
-
     /// An attempt's task is over. When something is due again sooner than the lane meant to look, it looks then: the claim
     /// before could not tell.
     fn forget(&mut self, end: &Result<(Id, Option<Timestamp>), JoinError>) {
@@ -229,7 +304,7 @@ impl Lane {
             Ok((id, due)) => (*id, *due),
             Err(error) => (error.id(), None),
         };
-        self.held.remove(&id);
+        self.leases.ended(id);
         if let Some(due) = due.filter(|_| self.backoff.is_none()) {
             let wait = due.since(self.worker.clock.now()).clamp(SHORTEST_WAIT, POLL);
             self.next_look = self.next_look.min(Instant::now() + wait);
@@ -237,46 +312,64 @@ impl Lane {
     }
 
     /// Prolongs every lease. An attempt whose lease is lost is broken off: somebody else makes it, or it was called off.
-    async fn renew(&mut self) {
-        let leases: Vec<Lease> = self.held.values().map(|held| held.lease).collect();
-        self.next_renewal = Instant::now() + RENEW_EVERY;
-        for leases in leases.chunks(RENEWED_TOGETHER) {
-            let until = self.worker.clock.now().plus(LEASE);
+    async fn renew(&mut self) -> Result<(), StoreError> {
+        self.next_renewal = Instant::now() + RENEW_EVERY / 10;
+        let until = self.worker.clock.now().plus(LEASE);
+        for leases in self.leases.all().chunks(RENEWED_TOGETHER) {
             failpoint::reach("renew.before");
-            match self.worker.outbox.renew(leases.to_vec(), until).await {
-                Ok(lost) => {
-                    failpoint::reach("renew.after");
-                    self.held.values().filter(|held| lost.contains(&held.lease)).for_each(Held::give_up);
-                }
-                Err(error) => {
-                    self.next_renewal = Instant::now() + RENEW_EVERY / 10;
-                    return self.worker.observer.happened(&Happening::StoreFailed { cause: &error.to_string() });
-                }
-            }
+            let lost = self.worker.outbox.renew(leases.to_vec(), until).await?;
+            failpoint::reach("renew.after");
+            self.leases.give_up(&lost);
+            self.waiting.forget(&lost);
         }
+        self.leases.renewed(until);
+        self.next_renewal = Instant::now() + RENEW_EVERY;
+        Ok(())
     }
 
     fn troubled(&mut self, error: &StoreError) {
-        self.worker.observer.happened(&Happening::StoreFailed { cause: &error.to_string() });
+        self.tell(error);
         self.next_look = Instant::now() + self.backoff.get_or_insert_default().next();
+    }
+
+    fn tell(&self, error: &StoreError) {
+        self.worker.observer.happened(&Happening::StoreFailed { cause: &error.to_string() });
+    }
+
+    /// Gives back what waits, to be claimed again when it may begin.
+    async fn hand_back(&mut self) {
+        self.post.caught_up(false);
+        let mut unbegun = Vec::new();
+        while let Some(taken) = self.waiting.pop() {
+            self.leases.remove(&taken.delivery.lease);
+            unbegun.push(taken.delivery.lease);
+        }
+        self.called = true;
+        self.give_back(unbegun, false).await;
     }
 
     async fn stop(mut self, grace: Duration) {
         self.post.caught_up(false);
+        if let Some(claiming) = self.claiming.take() {
+            let outcome = claiming.await;
+            self.claimed(outcome);
+        }
+        self.hand_back().await;
         if timeout(grace, self.let_end()).await.is_err() {
             self.interrupt().await;
         }
     }
 
-    /// Until no attempt is under way and no place is kept for what is still being recorded, which goes back when it comes.
+    /// Until no attempt is under way and no ticket is out for what is still being recorded, which goes back when it comes.
     async fn let_end(&mut self) {
-        let (places, all) = (Arc::clone(&self.post.places), u32::try_from(self.post.concurrency).unwrap_or(u32::MAX));
+        let (tickets, all) = (Arc::clone(&self.post.tickets), self.post.all_tickets());
         loop {
             tokio::select! {
                 biased;
-                Some((delivery, _)) = self.handed.recv() => self.release(vec![delivery.lease]).await,
+                Some((delivery, _)) = self.handed.recv() => self.give_back(vec![delivery.lease], false).await,
                 Some(end) = self.tasks.join_next_with_id() => self.forget(&end),
-                _ = places.acquire_many(all), if self.tasks.is_empty() => return,
+                () = sleep_until(self.next_renewal), if !self.leases.is_empty() => self.keep_leases().await,
+                _ = tickets.acquire_many(all), if self.tasks.is_empty() => return,
             }
         }
     }
@@ -290,16 +383,16 @@ impl Lane {
                 self.forget(&end);
             }
         }
-        let leases: Vec<Lease> = std::mem::take(&mut self.held).into_values().map(|held| held.lease).collect();
-        self.release(leases).await;
+        let leases = self.leases.all();
+        self.give_back(leases, true).await;
     }
 
-    async fn release(&self, leases: Vec<Lease>) {
+    async fn give_back(&mut self, leases: Vec<Lease>, begun: bool) {
         if leases.is_empty() {
             return;
         }
         failpoint::reach("release.before");
-        let released = self.worker.outbox.release(leases, self.worker.clock.now());
+        let released = self.worker.outbox.release(leases, self.worker.clock.now(), begun);
         let cause = match timeout(RELEASE_TIMEOUT, released).await {
             Ok(Ok(())) => return failpoint::reach("release.after"),
             Ok(Err(error)) => error.to_string(),

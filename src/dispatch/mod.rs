@@ -7,10 +7,12 @@ mod brake;
 mod circuit;
 mod gate;
 mod lane;
+mod leases;
 mod pace;
 mod place;
 mod post;
 mod retry;
+mod waiting;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -94,12 +96,18 @@ impl LaneParts {
 
 /// Delivers what the store has for its destinations.
 pub struct Dispatcher {
-    outbox: Arc<dyn Outbox>,
-    clock: Arc<dyn Clock>,
-    observer: Arc<dyn Observer>,
+    recovery: Recovery,
     lanes: Vec<Lane>,
     posts: Arc<Posts>,
     grace: Duration,
+}
+
+/// Takes over what dead processes held.
+struct Recovery {
+    outbox: Arc<dyn Outbox>,
+    clock: Arc<dyn Clock>,
+    observer: Arc<dyn Observer>,
+    posts: Arc<Posts>,
 }
 
 /// The posts of all lanes by the names of their destinations.
@@ -110,6 +118,12 @@ impl Wake for Posts {
     fn wake(&self, destination: &Arc<str>) {
         if let Some(post) = self.0.get(destination) {
             post.due();
+        }
+    }
+
+    fn called_off(&self, destination: &Arc<str>) {
+        if let Some(post) = self.0.get(destination) {
+            post.check_leases();
         }
     }
 
@@ -148,7 +162,8 @@ impl Dispatcher {
             Lane::new(worker, Arc::clone(&posts.0[&parts.name]), parts.order)
         };
         let lanes = lanes.into_iter().map(lane).collect();
-        Self { outbox, clock, observer, lanes, posts, grace }
+        let recovery = Recovery { outbox, clock, observer, posts: Arc::clone(&posts) };
+        Self { recovery, lanes, posts, grace }
     }
 
     /// Wakes the lanes of the destinations it is told. Works before [`Dispatcher::run`] too, and does nothing after it.
@@ -166,17 +181,18 @@ impl Dispatcher {
     ///
     /// # Panics
     /// When a lane has panicked, which is a bug: better a process that is seen to end than one that no longer delivers.
-    pub async fn run(mut self, shutdown: CancellationToken) {
-        self.recover().await;
+    pub async fn run(self, shutdown: CancellationToken) {
+        let Self { recovery, lanes: idle, grace, .. } = self;
+        recovery.run().await;
         let mut lanes = JoinSet::new();
-        for lane in std::mem::take(&mut self.lanes) {
-            lanes.spawn(lane.run(shutdown.clone(), self.grace));
+        for lane in idle {
+            lanes.spawn(lane.run(shutdown.clone(), grace));
         }
         loop {
             tokio::select! {
                 () = shutdown.cancelled() => break,
                 Some(end) = lanes.join_next() => pass_panic_on(end),
-                () = sleep(RECOVER_EVERY) => self.recover().await,
+                () = sleep(RECOVER_EVERY) => recovery.run().await,
             }
         }
         let stopped = async {
@@ -185,10 +201,12 @@ impl Dispatcher {
             }
         };
         // An attempt that blocks its thread cannot be aborted: it is left behind, and its lease with it.
-        timeout(self.grace + STOP_MARGIN, stopped).await.ok();
+        timeout(grace + STOP_MARGIN, stopped).await.ok();
     }
+}
 
-    async fn recover(&self) {
+impl Recovery {
+    async fn run(&self) {
         failpoint::reach("recover.before");
         let recovered = self.outbox.recover(self.clock.now()).await;
         failpoint::reach("recover.after");

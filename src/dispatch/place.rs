@@ -15,7 +15,8 @@ use crate::domain::{Happening, Health};
 /// circuit shut for ever.
 pub(super) struct Place {
     post: Arc<Post>,
-    permit: Option<OwnedSemaphorePermit>,
+    /// The place itself, and the ticket.
+    permits: Option<[OwnedSemaphorePermit; 2]>,
     probe: bool,
     judged: bool,
     /// Whether the lane may have waited for this end.
@@ -25,8 +26,8 @@ pub(super) struct Place {
 
 impl Place {
     /// A place for an attempt, which may probe an open circuit.
-    pub(super) fn new(post: Arc<Post>, permit: OwnedSemaphorePermit, probe: bool) -> Self {
-        Self { post, permit: Some(permit), probe, judged: false, awaited: false, over: Arc::default() }
+    pub(super) fn new(post: Arc<Post>, place: OwnedSemaphorePermit, ticket: OwnedSemaphorePermit, probe: bool) -> Self {
+        Self { post, permits: Some([place, ticket]), probe, judged: false, awaited: false, over: Arc::default() }
     }
 
     /// Becomes true when the attempt is over, whatever is still to be done about its end.
@@ -54,8 +55,9 @@ impl Drop for Place {
             self.ended(Health::Unknown, None);
         }
         self.over.store(true, Ordering::SeqCst);
+        self.post.one_has_ended();
         // First the place, then the call: whoever is woken must find it free.
-        drop(self.permit.take());
+        drop(self.permits.take());
         if self.awaited {
             self.post.call();
         }

@@ -1,8 +1,9 @@
 //! What a lane shows to those outside of it: how to wake it, how to hand it a delivery that is being recorded, and how its
 //! destination fares.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::Instant;
@@ -10,6 +11,13 @@ use tokio::time::Instant;
 use super::gate::{Gate, Limits};
 use super::lane::LEASE;
 use crate::domain::{ClaimedDelivery, LaneState, Observer, Reservation};
+
+/// Deliveries that may be taken before there is a place for them.
+const WAITING: usize = 256;
+/// Beyond so many bytes of their bodies no more are handed over.
+const WAITING_BYTES: usize = 4 << 20;
+/// A destination keeps up while an attempt has ended so recently.
+const RECENTLY: Duration = Duration::from_millis(100);
 
 /// The lane of one destination, from outside.
 pub(super) struct Post {
@@ -23,6 +31,14 @@ pub(super) struct Post {
     pub(super) places: Arc<Semaphore>,
     /// Places in all.
     pub(super) concurrency: usize,
+    /// One ticket for each delivery that the lane has taken, or is about to.
+    pub(super) tickets: Arc<Semaphore>,
+    /// Bytes of the bodies that wait for a place.
+    pub(super) waiting_bytes: AtomicUsize,
+    begun: Instant,
+    /// When an attempt ended last, in milliseconds since it all began.
+    last_end: AtomicU64,
+    check_leases: AtomicBool,
     wake: Notify,
     /// Whether the lane has nothing left to claim, so that what is recorded now is next.
     caught_up: AtomicBool,
@@ -31,13 +47,13 @@ pub(super) struct Post {
     taken: Mutex<Option<mpsc::UnboundedReceiver<Handed>>>,
 }
 
-/// A delivery whose lease and place are there already.
+/// A delivery whose lease and ticket are there already.
 pub(super) type Handed = (ClaimedDelivery, OwnedSemaphorePermit);
 
 impl Post {
     /// The post of a lane within these limits.
     pub(super) fn new(name: Arc<str>, limits: Limits, observer: Arc<dyn Observer>) -> Self {
-        // Bounded by the places, one of which goes with each delivery.
+        // Bounded by the tickets, one of which goes with each delivery.
         let (handed, taken) = mpsc::unbounded_channel();
         Self {
             name,
@@ -45,6 +61,11 @@ impl Post {
             observer,
             places: Arc::new(Semaphore::new(limits.concurrency)),
             concurrency: limits.concurrency,
+            tickets: Arc::new(Semaphore::new(limits.concurrency + WAITING)),
+            waiting_bytes: AtomicUsize::new(0),
+            begun: Instant::now(),
+            last_end: AtomicU64::new(0),
+            check_leases: AtomicBool::new(false),
             wake: Notify::new(),
             caught_up: AtomicBool::new(false),
             handed,
@@ -91,43 +112,78 @@ impl Post {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    /// A place for an attempt that begins with the commit of its delivery.
+    /// Whether an attempt has ended since then.
+    pub(super) fn has_ended_since(&self, then: Instant) -> bool {
+        self.begun + Duration::from_millis(self.last_end.load(Ordering::SeqCst)) >= then
+    }
+
+    /// Whether the destination lets attempts end so fast that more can be taken than there are places.
+    pub(super) fn keeps_up(&self, now: Instant) -> bool {
+        self.has_ended_since(now.checked_sub(RECENTLY).unwrap_or(now))
+    }
+
+    /// An attempt has ended.
+    pub(super) fn one_has_ended(&self) {
+        self.last_end.store(u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX), Ordering::SeqCst);
+    }
+
+    /// A delivery may have been called off whose attempt is under way.
+    pub(super) fn check_leases(&self) {
+        self.check_leases.store(true, Ordering::SeqCst);
+        self.call();
+    }
+
+    /// Whether leases are to be looked at, asked once.
+    pub(super) fn may_have_lost_a_lease(&self) -> bool {
+        self.check_leases.swap(false, Ordering::SeqCst)
+    }
+
+    /// How many tickets there are.
+    pub(super) fn all_tickets(&self) -> u32 {
+        u32::try_from(self.concurrency + WAITING).unwrap_or(u32::MAX)
+    }
+
+    /// How many tickets may be taken: as many as there are while the destination keeps up, else one for each place.
+    pub(super) fn free_tickets(&self, now: Instant) -> usize {
+        let free = self.tickets.available_permits();
+        if self.keeps_up(now) { free } else { free.saturating_sub(WAITING) }
+    }
+
+    /// A ticket for an attempt that begins with the commit of its delivery, or soon after it while the destination keeps up.
     pub(super) fn reserve(self: &Arc<Self>) -> Option<Reservation> {
-        if !self.caught_up.load(Ordering::SeqCst) {
+        let now = Instant::now();
+        let is_full = self.waiting_bytes.load(Ordering::SeqCst) > WAITING_BYTES;
+        if !self.caught_up.load(Ordering::SeqCst) || is_full || (self.free_tickets(now) == 0) {
             return None;
         }
-        let place = Arc::clone(&self.places).try_acquire_owned().ok()?;
-        if !self.gate.admit(Instant::now(), self.running().saturating_sub(1)) {
+        let ticket = Arc::clone(&self.tickets).try_acquire_owned().ok()?;
+        if !self.gate.admit(now) {
             return None;
         }
-        let kept = Kept { post: Arc::clone(self), place: Some(place) };
+        let kept = Kept { post: Arc::clone(self), ticket: Some(ticket) };
         Some(Reservation::new(LEASE, move |delivery| kept.hand_over(delivery)))
     }
 }
 
-/// A place that is kept for a delivery. One that is not used does not count against the rate.
+/// A ticket that is kept for a delivery. One that is not used does not count against the rate.
 struct Kept {
     post: Arc<Post>,
-    place: Option<OwnedSemaphorePermit>,
+    ticket: Option<OwnedSemaphorePermit>,
 }
 
 impl Kept {
     fn hand_over(mut self, delivery: ClaimedDelivery) {
-        if let Some(place) = self.place.take() {
+        if let Some(ticket) = self.ticket.take() {
             // A lane that has ended leaves the lease to this process's end.
-            drop(self.post.handed.send((delivery, place)));
+            drop(self.post.handed.send((delivery, ticket)));
         }
     }
 }
 
 impl Drop for Kept {
     fn drop(&mut self) {
-        if let Some(place) = self.place.take() {
-            let awaited = self.post.gate.began_not(Instant::now());
-            drop(place);
-            if awaited {
-                self.post.call();
-            }
+        if self.ticket.is_some() {
+            self.post.gate.began_not();
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -18,17 +19,24 @@ use crate::domain::{
 use crate::store::{Claim, ClaimRequest, Outbox, StoreError};
 
 /// Shows the time of tokio's clock, which tests pause.
-pub(super) struct TokioClock(Instant);
+pub(super) struct TokioClock(Instant, Mutex<Duration>);
 
 impl TokioClock {
     pub(super) fn start() -> Self {
-        Self(Instant::now())
+        Self(Instant::now(), Mutex::default())
+    }
+}
+
+impl TokioClock {
+    /// Steps forward, as a clock does that is set.
+    pub(super) fn jump(&self, by: Duration) {
+        *self.1.lock().unwrap() += by;
     }
 }
 
 impl Clock for TokioClock {
     fn now(&self) -> Timestamp {
-        Timestamp::from_secs(1_000_000).plus(self.0.elapsed())
+        Timestamp::from_secs(1_000_000).plus(self.0.elapsed()).plus(*self.1.lock().unwrap())
     }
 }
 
@@ -229,11 +237,11 @@ impl Outbox for FakeOutbox {
         finished
     }
 
-    async fn release(&self, leases: Vec<Lease>, due: Timestamp) -> Result<(), StoreError> {
+    async fn release(&self, leases: Vec<Lease>, due: Timestamp, begun: bool) -> Result<(), StoreError> {
         let mut state = self.state();
         for lease in &leases {
             if let Some(row) = current(&mut state, lease) {
-                (row.leased, row.due) = (false, due);
+                (row.leased, row.due, row.attempt) = (false, due, row.attempt - u32::from(!begun));
             }
         }
         state.released.extend(leases);

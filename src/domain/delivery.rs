@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::event::StoredEvent;
+use super::event::{EventKey, StoredEvent};
 use super::time::Timestamp;
 
 /// A delivery's ID in the store.
@@ -252,6 +252,19 @@ pub struct FinishedAttempt {
     pub verdict: Verdict,
     /// What becomes of those behind it, should it be dead.
     pub on_dead: OnDead,
+    /// The time by which whoever steps forward into its place is due: now.
+    pub now: Timestamp,
+}
+
+/// A delivery that ended dead without an attempt, because its event cannot be delivered any more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Buried {
+    /// The delivery.
+    pub delivery: DeliveryId,
+    /// Its event.
+    pub event: EventKey,
+    /// Why.
+    pub reason: &'static str,
 }
 
 /// How much waits for one destination.

@@ -16,8 +16,8 @@ mod units;
 
 pub use code::Code;
 pub use delivery::{
-    Attempt, AttemptResult, Backlog, ClaimedDelivery, DeliveryId, DeliveryStatus, Due, EventStatus, FinishedAttempt, Health, Lease, Line,
-    OnDead, Outcome, Verdict,
+    Attempt, AttemptResult, Backlog, Buried, ClaimedDelivery, DeliveryId, DeliveryStatus, Due, EventStatus, FinishedAttempt, Health, Lease,
+    Line, OnDead, Outcome, Verdict,
 };
 pub use event::{EventKey, OWN_SOURCE, OwnEvent, ReplayGuard, StoredEvent, VerifiedEvent, VerifiedParts};
 pub use headers::{HeaderBuilder, Headers, MalformedHeaders};

@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::code::Code;
-use super::delivery::{ClaimedDelivery, DeliveryId, Outcome, Verdict};
+use super::delivery::{Buried, ClaimedDelivery, DeliveryId, Outcome, Verdict};
 use super::event::{EventKey, OwnEvent};
 use super::job::JobStatus;
 
@@ -158,6 +158,13 @@ pub enum Happening<'a> {
     },
     /// An attempt ended and its end is committed.
     Attempted(AttemptEnd<'a>),
+    /// A delivery ended dead without an attempt: its event cannot be delivered any more.
+    Buried {
+        /// The destination.
+        destination: &'a Arc<str>,
+        /// The delivery, and why.
+        buried: &'a Buried,
+    },
     /// A destination has failed so often that it is left alone for a while.
     CircuitOpened {
         /// The destination.
@@ -198,6 +205,9 @@ impl Observer for Silent {
 pub trait Wake: Send + Sync {
     /// A commit has made something due at this destination.
     fn wake(&self, destination: &Arc<str>);
+
+    /// A commit has called a delivery to this destination off, whose attempt may be under way.
+    fn called_off(&self, _: &Arc<str>) {}
 
     /// A place for an attempt that begins as soon as its delivery is committed, so that nobody has to claim it; `None` where
     /// it has to wait for its turn.

@@ -35,6 +35,9 @@ impl Control {
     /// [`StoreError`] when the store cannot commit.
     pub async fn cancel(&self, id: DeliveryId) -> Result<Change, StoreError> {
         let change = self.store.cancel(id, self.clock.now()).await?;
+        if let Change::Done { destination } = &change {
+            self.wake.called_off(destination);
+        }
         // The next one in its line may have become due.
         Ok(self.woken(change))
     }

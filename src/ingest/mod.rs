@@ -31,7 +31,6 @@ use crate::route::{Routed, Routes};
 use crate::store::{Inbox, Recorded};
 use crate::verify::{Judgement, PublishedKey};
 use explain::{Explainer, Explaining};
-use handover::HandOver;
 
 /// How long a request waits for a key that its sender publishes.
 const FETCH_DEADLINE: Duration = Duration::from_secs(5);
@@ -164,16 +163,12 @@ impl Ingest {
         }
         let key = event.key.clone();
         let event_type = event.event_type.clone();
-        let mut routed = self.parts.routes.choose(&event).await;
-        let hand_over = HandOver::reserve(&*self.parts.wake, &event, &mut routed.deliveries);
-        let recording = self.parts.inbox.record_leased(event, routed.deliveries.clone());
+        let routed = self.parts.routes.choose(&event).await;
+        let recording = handover::record(Arc::clone(&self.parts.inbox), Arc::clone(&self.parts.wake), event, routed.deliveries.clone());
         let recorded = tokio::time::timeout(COMMIT_DEADLINE, recording).await;
         match recorded.unwrap_or_else(|_| Err(self.slow_store())) {
-            Ok((recorded, leases)) => {
-                failpoint::reach("ingest.recorded");
+            Ok(recorded) => {
                 let fresh = recorded.is_fresh();
-                hand_over.begin(&*self.parts.wake, &routed.deliveries, &leases);
-                failpoint::reach("ingest.woken");
                 Answer::Event { event: self.committed(source, key, &event_type, &recorded, &routed), fresh }
             }
             Err(StoreError::QueueFull) => {

@@ -248,7 +248,7 @@ pub(crate) fn ended(lease: Lease, begun: Timestamp, verdict: Verdict) -> Finishe
         error: failed.then(|| "it answered 503".to_owned()),
         response: Some(b"\xffanswer".to_vec()),
     };
-    FinishedAttempt { lease, attempt, verdict, on_dead: OnDead::Skip }
+    FinishedAttempt { lease, attempt, verdict, on_dead: OnDead::Skip, now: begun.plus(Duration::from_secs(2)) }
 }
 
 /// Claims and ends the one delivery that must be due.

@@ -20,7 +20,7 @@ pub use query::{
 };
 
 use crate::domain::{
-    Backlog, ClaimedDelivery, DeliveryId, DeliveryStatus, Due, EventKey, FinishedAttempt, Lease, NewRejection, OnDead, OwnEvent,
+    Backlog, Buried, ClaimedDelivery, DeliveryId, DeliveryStatus, Due, EventKey, FinishedAttempt, Lease, NewRejection, OnDead, OwnEvent,
     RefusedRequest, Rejection, SealKey, Timestamp, VerifiedEvent,
 };
 
@@ -179,6 +179,8 @@ pub struct Claim {
     pub next_due: Option<Timestamp>,
     /// Whether the destination is held, so that nothing is claimed.
     pub paused: bool,
+    /// Deliveries that were found to be undeliverable, and have ended dead.
+    pub buried: Vec<Buried>,
 }
 
 /// What became of an operator's wish.
@@ -231,11 +233,12 @@ pub trait Outbox: Send + Sync {
     /// [`StoreError`]; safe to repeat.
     async fn finish_telling(&self, attempt: FinishedAttempt, told: Option<OwnEvent>) -> Result<bool, StoreError>;
 
-    /// Hands claimed deliveries back unattempted or interrupted: they are due at `due`, and no failure is counted.
+    /// Hands leased deliveries back: they are due at `due`, and no failure is counted. Where the attempt has not begun, its
+    /// number is free again.
     ///
     /// # Errors
     /// [`StoreError`]; then the leases run out by themselves.
-    async fn release(&self, leases: Vec<Lease>, due: Timestamp) -> Result<(), StoreError>;
+    async fn release(&self, leases: Vec<Lease>, due: Timestamp, begun: bool) -> Result<(), StoreError>;
 
     /// Voids the leases of processes that have died, so that their deliveries are due at `now`. Returns how many.
     ///
@@ -261,7 +264,8 @@ pub trait Control: Send + Sync {
     /// [`StoreError`]; safe to repeat.
     async fn retry(&self, id: DeliveryId, now: Timestamp) -> Result<Change, StoreError>;
 
-    /// Calls a delivery off that is not delivered. An attempt that runs is not broken off, but its end no longer counts.
+    /// Calls a delivery off that is not delivered. An attempt that runs is broken off when its lane looks at its
+    /// leases, and its end no longer counts.
     ///
     /// # Errors
     /// [`StoreError`]; safe to repeat.

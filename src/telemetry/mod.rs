@@ -13,7 +13,7 @@ use tracing::{debug, info, warn};
 pub use log::{Format, init};
 pub use metrics::Metrics;
 
-use crate::domain::{AttemptEnd, EventKey, Happening, Observer, Outcome, Verdict};
+use crate::domain::{AttemptEnd, Buried, EventKey, Happening, Observer, Outcome, Verdict};
 
 /// Turns happenings into log lines and metrics.
 pub struct Telemetry {
@@ -129,6 +129,12 @@ impl Telemetry {
         info!(source.name = &*event.source, event.id = ?event.event_id, rejection.id = rejection, became, "a refused request is let in");
     }
 
+    fn buried(&self, destination: &str, buried: &Buried) {
+        self.metrics.count("onceward_deliveries_total", &[("destination", destination), ("outcome", "dead")]);
+        let Buried { delivery, event, reason } = buried;
+        warn!(source.name = &*event.source, event.id = ?event.event_id, delivery.id = delivery.0, destination.name = destination, reason, "delivery is dead");
+    }
+
     fn circuit_opened(&self, destination: &str, probe_in: Duration) {
         self.metrics.count("onceward_circuit_opened_total", &[("destination", destination)]);
         let probe_in_ms = probe_in.as_millis() as u64;
@@ -221,6 +227,7 @@ impl Observer for Telemetry {
             }
             Happening::StoreFailed { cause } => warn!(cause, "the store failed"),
             Happening::Attempted(end) => self.attempted(end),
+            Happening::Buried { destination, buried } => self.buried(destination, buried),
             Happening::CircuitOpened { destination, probe_in } => self.circuit_opened(destination, *probe_in),
             Happening::CircuitClosed { destination } => info!(destination.name = &***destination, "destination works again"),
         }

@@ -69,6 +69,9 @@ fn line(happening: &Happening<'_>) -> Option<String> {
             format!("job {id}      {kind} {}: {done} of {total} done, {failed} failed", status.as_str())
         }
         Happening::UnknownSource { name, .. } => format!("unknown    there is no source {}", clean(name)),
+        Happening::Buried { destination, buried } => {
+            format!("dead       {} → {destination}  {}", clean(&buried.event.event_id), buried.reason)
+        }
         Happening::CircuitOpened { destination, .. } => format!("circuit    {destination} keeps failing and is left alone"),
         Happening::CircuitClosed { destination } => format!("circuit    {destination} works again"),
         Happening::StoreFailed { cause } => format!("store      {cause}"),

@@ -79,7 +79,7 @@ impl Outbox for Backlog {
             }
         };
         let deliveries = ids.into_iter().map(take).collect();
-        Ok(Claim { deliveries, next_due: rows.due.first().map(|(due, _)| *due), paused: false })
+        Ok(Claim { deliveries, next_due: rows.due.first().map(|(due, _)| *due), ..Claim::default() })
     }
 
     async fn finish_telling(&self, finished: FinishedAttempt, _: Option<OwnEvent>) -> Result<bool, StoreError> {
@@ -106,7 +106,7 @@ impl Outbox for Backlog {
         Ok(Vec::new())
     }
 
-    async fn release(&self, leases: Vec<Lease>, _: Timestamp) -> Result<(), StoreError> {
+    async fn release(&self, leases: Vec<Lease>, _: Timestamp, _: bool) -> Result<(), StoreError> {
         panic!("nothing is handed back: {leases:?}")
     }
 

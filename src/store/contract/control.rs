@@ -45,7 +45,7 @@ pub(crate) async fn a_delivery_that_was_called_off_can_be_retried_and_its_old_le
     assert!(!store.finish(ended(old, at(0), Verdict::Delivered)).await.unwrap());
     let new = claim_one(&store, "app", at(3)).await;
     assert!(!store.finish(ended(old, at(0), Verdict::Dead)).await.unwrap());
-    store.release(vec![old], at(0)).await.unwrap();
+    store.release(vec![old], at(0), true).await.unwrap();
     assert_eq!(store.renew(vec![old, new], at(90)).await.unwrap(), [old]);
     assert!(store.finish(ended(new, at(3), Verdict::Delivered)).await.unwrap());
 }

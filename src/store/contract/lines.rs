@@ -133,7 +133,7 @@ pub(crate) async fn a_lease_that_has_run_out_keeps_the_order_of_a_line<H: Harnes
     assert_eq!(claimed(&again), ["a"]);
     assert!(!store.finish(ended(old, at(10), Verdict::Delivered)).await.unwrap());
     assert!(due(&store, at(71)).await.is_empty(), "a late end lets nobody go on");
-    store.release(vec![again.deliveries[0].lease], at(80)).await.unwrap();
+    store.release(vec![again.deliveries[0].lease], at(80), true).await.unwrap();
     ends(&store, "a", at(80), Verdict::Delivered, OnDead::Skip).await;
     ends(&store, "b", at(82), Verdict::Delivered, OnDead::Skip).await;
 }

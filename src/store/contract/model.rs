@@ -189,7 +189,7 @@ impl<H: Harness> Pair<H> {
 
     async fn release(&mut self, by: usize, which: Index, due: Timestamp) {
         let Some(lease) = self.lease(by, which) else { return };
-        self.store(by).release(vec![lease], due).await.unwrap();
+        self.store(by).release(vec![lease], due, true).await.unwrap();
         let _ = self.model.apply(lease.delivery, Life::Release { owner: self.owner(by), attempt: lease.attempt, due });
     }
 

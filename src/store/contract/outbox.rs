@@ -35,7 +35,7 @@ pub(crate) async fn an_end_under_an_old_lease_changes_nothing<H: Harness>() {
     for verdict in [Verdict::Delivered, Verdict::RetryAt(at(0)), Verdict::Dead] {
         assert!(!store.finish(ended(old, at(0), verdict)).await.unwrap(), "{verdict:?}");
     }
-    store.release(vec![old], at(0)).await.unwrap();
+    store.release(vec![old], at(0), true).await.unwrap();
     assert!(claim(&store, "app", 9, at(61)).await.deliveries.is_empty(), "the new lease holds");
     let row = only_delivery(&store).await;
     assert_eq!((row.status, row.attempts, row.history.len()), (DeliveryStatus::Pending, 2, 0));
@@ -51,7 +51,7 @@ pub(crate) async fn a_delivered_attempt_ends_the_delivery_once<H: Harness>() {
     let lease = claim_one(&store, "app", at(1)).await;
     assert!(store.finish(ended(lease, at(1), Verdict::Delivered)).await.unwrap());
     assert!(!store.finish(ended(lease, at(1), Verdict::Delivered)).await.unwrap(), "safe to repeat");
-    store.release(vec![lease], at(1)).await.unwrap();
+    store.release(vec![lease], at(1), true).await.unwrap();
     assert!(claim(&store, "app", 9, at(999)).await.deliveries.is_empty());
     let row = only_delivery(&store).await;
     assert_eq!((row.status, row.attempts, row.finished_at, row.next_attempt_at), (DeliveryStatus::Delivered, 1, Some(at(3)), None));
@@ -93,7 +93,7 @@ pub(crate) async fn a_released_delivery_is_due_again_without_a_failure<H: Harnes
     let store = harness.open().await;
     fresh(&store, "evt", at(0), &["app"]).await;
     let lease = claim_one(&store, "app", at(0)).await;
-    store.release(vec![lease], at(5)).await.unwrap();
+    store.release(vec![lease], at(5), true).await.unwrap();
     assert_eq!(only_delivery(&store).await.next_attempt_at, Some(at(5)));
     assert!(claim(&store, "app", 9, at(4)).await.deliveries.is_empty());
     assert!(!store.finish(ended(lease, at(0), Verdict::Delivered)).await.unwrap(), "it has been handed back");
@@ -176,7 +176,7 @@ pub(crate) async fn leases_of_the_living_stay<H: Harness>() {
     for verdict in [Verdict::Delivered, Verdict::RetryAt(at(0)), Verdict::Dead] {
         assert!(!other.finish(ended(lease, at(0), verdict)).await.unwrap(), "not its own lease");
     }
-    other.release(vec![lease], at(0)).await.unwrap();
+    other.release(vec![lease], at(0), true).await.unwrap();
     assert!(one.finish(ended(lease, at(0), Verdict::Delivered)).await.unwrap());
 }
 

@@ -14,7 +14,7 @@ use super::names::Role;
 use super::queue::Priority;
 use super::unit::{Operation, Unit};
 use super::{control, lines};
-use crate::domain::{ClaimedDelivery, DeliveryId, EventKey, Headers, Lease, StoredEvent, Timestamp};
+use crate::domain::{Buried, ClaimedDelivery, DeliveryId, EventKey, Headers, Lease, StoredEvent, Timestamp};
 use crate::failpoint;
 use crate::store::{Claim, ClaimRequest};
 
@@ -62,17 +62,17 @@ impl Operation for ClaimDue {
             return Ok(Claim { paused: true, ..Claim::default() });
         }
         let sources = sources(unit, destination)?;
-        let mut deliveries = Vec::new();
+        let (mut deliveries, mut buried) = (Vec::new(), Vec::new());
         for (due, loaded) in self.load(unit, destination, &sources)? {
             match loaded {
                 Ok(event) => deliveries.push(self.take(unit, &due, event)?),
-                Err(Undeliverable::Ever(reason)) => self.bury(unit, &due, reason)?,
+                Err(Undeliverable::Ever(reason)) => buried.push(self.bury(unit, &due, reason)?),
                 Err(Undeliverable::Now(reason)) => {
                     unit.execute(PUT_OFF, (due.id, self.request.now.plus(DAMAGED).as_millis(), reason))?;
                 }
             }
         }
-        Ok(Claim { deliveries, next_due: self.next_due(unit, destination, &sources)?, paused: false })
+        Ok(Claim { deliveries, next_due: self.next_due(unit, destination, &sources)?, paused: false, buried })
     }
 }
 
@@ -160,12 +160,14 @@ impl ClaimDue {
     }
 
     /// Ends what can never be delivered: claimed again and again, it would hold up the rest.
-    fn bury(&self, unit: &mut Unit<'_>, due: &Due, reason: &str) -> Result<(), Fault> {
+    fn bury(&self, unit: &mut Unit<'_>, due: &Due, reason: &'static str) -> Result<Buried, Fault> {
         unit.execute(BURY, (due.id, self.request.now.as_millis(), reason))?;
         if due.ordered {
             lines::step_forward(unit, due.id, self.request.now)?;
         }
-        Ok(())
+        let read = |row: &Row<'_>| Ok(EventKey { source: row.get(0)?, event_id: row.get(1)? });
+        let event = unit.conn.prepare_cached(KEY)?.query_row([due.event_seq], read)?;
+        Ok(Buried { delivery: DeliveryId(due.id), event, reason })
     }
 
     fn next_due(&self, unit: &Unit<'_>, destination: i64, sources: &[i64]) -> Result<Option<Timestamp>, Fault> {
@@ -204,6 +206,7 @@ const TAKE: &str = "UPDATE delivery SET attempts = ?2, owner = ?3, due_at = ?4 W
 pub(super) const NEXT_DUE: &str = "
     SELECT due_at FROM delivery
     WHERE state = 0 AND destination = ?1 AND source = ?2 AND (owner IS NULL OR due_at <= ?3) ORDER BY due_at LIMIT 1";
+const KEY: &str = "SELECT (SELECT name FROM name WHERE id = event.source), event_id FROM event WHERE seq = ?1";
 const BURY: &str = "UPDATE delivery SET state = 2, owner = NULL, standing = 0, finished_at = ?2, last_error = ?3 WHERE id = ?1";
 
 const PUT_OFF: &str = "UPDATE delivery SET owner = NULL, due_at = ?2, last_error = ?3 WHERE id = ?1";

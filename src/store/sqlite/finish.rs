@@ -25,13 +25,13 @@ impl Operation for Finish {
     }
 
     fn run(&self, unit: &mut Unit<'_>) -> Result<bool, Fault> {
-        let FinishedAttempt { lease, attempt, verdict, on_dead } = &self.attempt;
+        let FinishedAttempt { lease, attempt, verdict, on_dead, now } = &self.attempt;
         if !judge(unit, lease, attempt, *verdict, *on_dead)? {
             return Ok(false);
         }
         failpoint::reach("finish.judged");
         if lease.ordered && leaves(*verdict, *on_dead) {
-            lines::step_forward(unit, lease.delivery.0, attempt.at.plus(attempt.duration))?;
+            lines::step_forward(unit, lease.delivery.0, *now)?;
         }
         let duration = i64::try_from(attempt.duration.as_millis()).unwrap_or(i64::MAX);
         let row =

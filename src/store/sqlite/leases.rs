@@ -38,6 +38,8 @@ pub(super) struct Release {
     pub(super) leases: Vec<Lease>,
     /// Due again at this time.
     pub(super) due: Timestamp,
+    /// Whether their attempts had begun.
+    pub(super) begun: bool,
 }
 
 impl Operation for Release {
@@ -46,7 +48,7 @@ impl Operation for Release {
 
     fn run(&self, unit: &mut Unit<'_>) -> Result<(), Fault> {
         for lease in &self.leases {
-            set_due(unit, RELEASE, lease, self.due)?;
+            set_due(unit, if self.begun { RELEASE } else { TAKE_BACK }, lease, self.due)?;
             failpoint::reach("release.released");
         }
         Ok(())
@@ -59,5 +61,8 @@ fn set_due(unit: &mut Unit<'_>, sql: &'static str, lease: &Lease, due: Timestamp
 }
 
 const RENEW: &str = "UPDATE delivery SET due_at = ?4 WHERE id = ?1 AND state = 0 AND owner = ?2 AND attempts = ?3";
+const TAKE_BACK: &str = "
+    UPDATE delivery SET owner = NULL, due_at = ?4, attempts = attempts - 1
+    WHERE id = ?1 AND state = 0 AND owner = ?2 AND attempts = ?3";
 const RELEASE: &str = "
     UPDATE delivery SET owner = NULL, due_at = ?4 WHERE id = ?1 AND state = 0 AND owner = ?2 AND attempts = ?3";

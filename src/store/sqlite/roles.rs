@@ -99,8 +99,8 @@ impl Outbox for SqliteStore {
         self.write(Finish { attempt, told }).await
     }
 
-    async fn release(&self, leases: Vec<Lease>, due: Timestamp) -> Result<(), StoreError> {
-        self.write(Release { leases, due }).await
+    async fn release(&self, leases: Vec<Lease>, due: Timestamp, begun: bool) -> Result<(), StoreError> {
+        self.write(Release { leases, due, begun }).await
     }
 
     async fn recover(&self, now: Timestamp) -> Result<u64, StoreError> {

@@ -1,0 +1,72 @@
+//! What a lane has taken and not begun: a little, so that the next attempt need not wait for a transaction while the
+//! destination keeps up. Whatever waits here for long goes back to the store, where it can be seen for what it is.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::post::Post;
+use crate::domain::{ClaimedDelivery, Lease};
+
+/// Deliveries under a lease, oldest first.
+pub(super) struct Waiting {
+    post: Arc<Post>,
+    queue: VecDeque<Taken>,
+}
+
+/// One that waits.
+pub(super) struct Taken {
+    /// The delivery.
+    pub(super) delivery: ClaimedDelivery,
+    /// Given back when its attempt has ended, or it goes back.
+    pub(super) ticket: OwnedSemaphorePermit,
+    /// Whether it probes an open circuit.
+    pub(super) probe: bool,
+}
+
+impl Waiting {
+    /// Nothing yet.
+    pub(super) fn new(post: Arc<Post>) -> Self {
+        Self { post, queue: VecDeque::new() }
+    }
+
+    /// Whether nothing waits.
+    pub(super) fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
+    /// How many wait.
+    pub(super) fn len(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// One more.
+    pub(super) fn push(&mut self, delivery: ClaimedDelivery, ticket: OwnedSemaphorePermit, probe: bool) {
+        self.post.waiting_bytes.fetch_add(delivery.event.body.len(), Ordering::SeqCst);
+        self.queue.push_back(Taken { delivery, ticket, probe });
+    }
+
+    /// The one that has waited longest.
+    pub(super) fn pop(&mut self) -> Option<Taken> {
+        let taken = self.queue.pop_front()?;
+        self.post.waiting_bytes.fetch_sub(taken.delivery.event.body.len(), Ordering::SeqCst);
+        Some(taken)
+    }
+
+    /// Whether the one that has waited longest is a probe.
+    pub(super) fn probes(&self) -> bool {
+        self.queue.front().is_some_and(|taken| taken.probe)
+    }
+
+    /// Forgets those whose leases are lost.
+    pub(super) fn forget(&mut self, lost: &[Lease]) {
+        for taken in std::mem::take(&mut self.queue) {
+            match lost.contains(&taken.delivery.lease) {
+                true => drop(self.post.waiting_bytes.fetch_sub(taken.delivery.event.body.len(), Ordering::SeqCst)),
+                false => self.queue.push_back(taken),
+            }
+        }
+    }
+}
