@@ -2,6 +2,8 @@
 //! leases meanwhile. It shares nothing with other lanes but the store, so a destination that hangs holds up only itself; and
 //! it takes little more than it can begin, so a backlog stays in the store.
 
+mod stop;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +11,7 @@ use futures_util::future::{BoxFuture, OptionFuture};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::{Id, JoinError, JoinSet};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::attempt::Worker;
@@ -19,7 +21,7 @@ use super::leases::Leases;
 use super::place::Place;
 use super::post::{Handed, Post};
 use super::waiting::Waiting;
-use crate::domain::{ClaimedDelivery, Happening, Lease, OnDead, Timestamp};
+use crate::domain::{ClaimedDelivery, Happening, OnDead, Timestamp};
 use crate::failpoint;
 use crate::store::{Claim, ClaimRequest, StoreError};
 
@@ -50,9 +52,6 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Leases that are renewed in one transaction, which senders wait for, too.
 const RENEWED_TOGETHER: usize = 200;
-
-/// How long handing back leases may take when the process stops.
-const RELEASE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// One destination's lane.
 pub(super) struct Lane {
@@ -346,58 +345,5 @@ impl Lane {
         }
         self.called = true;
         self.give_back(unbegun, false).await;
-    }
-
-    async fn stop(mut self, grace: Duration) {
-        self.post.caught_up(false);
-        if let Some(claiming) = self.claiming.take() {
-            let outcome = claiming.await;
-            self.claimed(outcome);
-        }
-        self.hand_back().await;
-        if timeout(grace, self.let_end()).await.is_err() {
-            self.interrupt().await;
-        }
-    }
-
-    /// Until no attempt is under way and no ticket is out for what is still being recorded, which goes back when it comes.
-    async fn let_end(&mut self) {
-        let (tickets, all) = (Arc::clone(&self.post.tickets), self.post.all_tickets());
-        loop {
-            tokio::select! {
-                biased;
-                Some((delivery, _)) = self.handed.recv() => self.give_back(vec![delivery.lease], false).await,
-                Some(end) = self.tasks.join_next_with_id() => self.forget(&end),
-                () = sleep_until(self.next_renewal), if !self.leases.is_empty() => self.keep_leases().await,
-                _ = tickets.acquire_many(all), if self.tasks.is_empty() => return,
-            }
-        }
-    }
-
-    /// Aborts what is unfinished and hands it back. The end of an attempt that is being committed may still be: a release
-    /// changes nothing after it.
-    async fn interrupt(mut self) {
-        self.tasks.abort_all();
-        while let Some(end) = self.tasks.join_next_with_id().await {
-            if end.as_ref().is_ok() {
-                self.forget(&end);
-            }
-        }
-        let leases = self.leases.all();
-        self.give_back(leases, true).await;
-    }
-
-    async fn give_back(&mut self, leases: Vec<Lease>, begun: bool) {
-        if leases.is_empty() {
-            return;
-        }
-        failpoint::reach("release.before");
-        let released = self.worker.outbox.release(leases, self.worker.clock.now(), begun);
-        let cause = match timeout(RELEASE_TIMEOUT, released).await {
-            Ok(Ok(())) => return failpoint::reach("release.after"),
-            Ok(Err(error)) => error.to_string(),
-            Err(_) => "leases were not released in time".to_owned(),
-        };
-        self.worker.observer.happened(&Happening::StoreFailed { cause: &cause });
     }
 }
