@@ -80,6 +80,9 @@ macro_rules! contract {
                 leases_of_a_crashed_process_are_void_at_once
                 leases_of_a_closed_process_are_void_too
                 leases_of_the_living_stay
+                a_lease_under_which_nothing_began_gives_its_number_back
+                what_is_told_with_an_end_is_recorded_with_it_or_not_at_all
+                what_is_leased_while_it_is_recorded_is_nobody_elses
                 two_processes_never_claim_the_same_delivery
                 the_backlog_counts_what_is_unfinished
             }

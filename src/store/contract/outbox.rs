@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use futures_util::future::join_all;
 
 use super::*;
-use crate::domain::{Backlog, DeliveryStatus};
+use crate::domain::{Backlog, DeliveryStatus, OwnEvent};
 use crate::store::DeliveryFilter;
 
 async fn only_delivery(store: &impl History) -> crate::store::DeliveryRow {
@@ -178,6 +178,53 @@ pub(crate) async fn leases_of_the_living_stay<H: Harness>() {
     }
     other.release(vec![lease], at(0), true).await.unwrap();
     assert!(one.finish(ended(lease, at(0), Verdict::Delivered)).await.unwrap());
+}
+
+pub(crate) async fn a_lease_under_which_nothing_began_gives_its_number_back<H: Harness>() {
+    let harness = H::new();
+    let store = harness.open().await;
+    fresh(&store, "evt", at(0), &["app"]).await;
+    let unused = claim_one(&store, "app", at(0)).await;
+    store.release(vec![unused], at(1), false).await.unwrap();
+    store.release(vec![unused], at(1), false).await.unwrap();
+    let row = only_delivery(&store).await;
+    assert_eq!((row.attempts, row.next_attempt_at), (0, Some(at(1))), "once");
+    let first = claim_one(&store, "app", at(1)).await;
+    assert_eq!(first, unused, "the first attempt after all");
+    assert!(store.finish(ended(first, at(1), Verdict::Delivered)).await.unwrap());
+}
+
+pub(crate) async fn what_is_told_with_an_end_is_recorded_with_it_or_not_at_all<H: Harness>() {
+    let harness = H::new();
+    let store = harness.open().await;
+    fresh(&store, "evt", at(0), &["app"]).await;
+    let told = || Some(OwnEvent { event: event("onceward", "dead", at(2)), deliveries: names(&["mail"]) });
+    let (old, new) = (claim_one(&store, "app", at(0)).await, claim_one(&store, "app", at(60)).await);
+    assert!(!store.finish_telling(ended(old, at(0), Verdict::Dead), told()).await.unwrap());
+    assert!(store.event(key("onceward", "dead")).await.unwrap().is_none(), "an end that does not count tells nothing");
+    assert!(store.finish_telling(ended(new, at(60), Verdict::Dead), told()).await.unwrap());
+    assert!(!store.finish_telling(ended(new, at(60), Verdict::Dead), told()).await.unwrap(), "safe to repeat");
+    assert_eq!(store.event(key("onceward", "dead")).await.unwrap().unwrap().duplicates, 0, "told once");
+    assert_eq!(claimed(&claim(&store, "mail", 9, at(60)).await), ["dead"]);
+}
+
+pub(crate) async fn what_is_leased_while_it_is_recorded_is_nobody_elses<H: Harness>() {
+    let harness = H::new();
+    let (store, other) = (harness.open().await, harness.open().await);
+    let leased = |name: &str| Due { lease: Some(LEASE), ..Due::to(name.into()) };
+    store.pause("held".into(), true).await.unwrap();
+    let due = vec![leased("app"), Due::to("mail".into()), leased("held")];
+    let (recorded, leases) = store.record_leased(event("hub", "evt", at(0)), due.clone()).await.unwrap();
+    let [Some(lease), None, None] = leases[..] else { panic!("{leases:?}") };
+    assert_eq!((recorded, lease.attempt), (Recorded::Fresh, 1));
+    assert!(claim(&other, "app", 9, at(59)).await.deliveries.is_empty());
+    assert_eq!(store.record_leased(event("hub", "evt", at(1)), due).await.unwrap(), (Recorded::Duplicate, Vec::new()));
+    assert!(store.finish(ended(lease, at(0), Verdict::Delivered)).await.unwrap());
+    assert_eq!(claimed(&claim(&other, "mail", 9, at(1)).await), ["evt"]);
+    let (_, leases) = store.record_leased(event("hub", "lost", at(2)), vec![leased("app")]).await.unwrap();
+    harness.crash(store).await;
+    assert_eq!((other.recover(at(3)).await.unwrap(), leases.len()), (1, 1));
+    assert_eq!(claim_one(&other, "app", at(3)).await.attempt, 2);
 }
 
 pub(crate) async fn two_processes_never_claim_the_same_delivery<H: Harness>() {
