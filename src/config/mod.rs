@@ -17,6 +17,7 @@ mod tests;
 mod warnings;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -152,11 +153,23 @@ pub struct Source {
     pub replay_guard: ReplayGuard,
 }
 
-/// So many in so long.
+/// So many in so long: a second, a minute or an hour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {
     /// How many, at least one.
     pub count: u32,
     /// In which time, not zero.
     pub per: Duration,
+}
+
+/// As it is configured.
+impl fmt::Display for Rate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let unit = match self.per.as_secs() {
+            60 => "m",
+            3600 => "h",
+            _ => "s",
+        };
+        write!(f, "{}/{unit}", self.count)
+    }
 }

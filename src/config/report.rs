@@ -129,6 +129,11 @@ impl Keys<'_> {
         format!("{}[{at}]", self.path(key))
     }
 
+    /// Whether the value of `key` came out of a variable.
+    pub(super) fn is_expanded(&self, key: &str) -> bool {
+        self.report.is_expanded(&self.path(key))
+    }
+
     /// The table below `key`.
     pub(super) fn below(&mut self, key: &str) -> Keys<'_> {
         let path = self.path(key);

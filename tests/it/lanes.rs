@@ -221,18 +221,20 @@ async fn the_list_of_destinations_tells_how_they_are_configured_and_nothing_that
     let receiver = Receiver::start().await;
     let url = receiver.url.replace("http://", "http://user:hunter2@");
     let more = "rate_limit = \"50/s\"\norder_by = \"/repository/id\"\nheaders = { X-Key = \"hunter2\" }\nfilter = 'type != \"hunter2\"'\n\
-        sign = \"whsec_aHVudGVyMmh1bnRlcjJodW50ZXIyaHVudGVyMg==\"\n[destinations.command]\nfrom = [\"github\"]\nexec = [\"true\", \"hunter2\"]\n\
+        sign = \"whsec_aHVudGVyMmh1bnRlcjJodW50ZXIyaHVudGVyMg==\"\n[destinations.chat]\nfrom = [\"github\"]\n\
+        url = \"${CHAT:-https://chat.example/services/hunter2}\"\n[destinations.command]\nfrom = [\"github\"]\nexec = [\"true\", \"hunter2\"]\n\
         env = { A = \"hunter2\" }\nretry = { schedule = [\"5s\", \"5m\"] }\n";
     let app = TestApp::start(&format!("{GITHUB}[destinations.hook]\nfrom = [\"github\"]\nurl = \"{url}?key=hunter2\"\n{more}")).await;
     let answer = app.get("/api/v1/destinations").await;
     assert!(!String::from_utf8_lossy(&answer.body).contains("hunter2"), "{answer:?}");
     let rows = answer.json()["data"].as_array().unwrap().clone();
+    assert_eq!((&rows[1]["name"], &rows[1]["target"]), (&"chat".into(), &"https://chat.example/…".into()));
     let kinds: BTreeMap<_, _> = rows.iter().map(|row| (row["name"].as_str().unwrap(), row["kind"].as_str().unwrap())).collect();
-    assert_eq!(kinds, BTreeMap::from([("hook", "url"), ("command", "exec")]));
+    assert_eq!(kinds, BTreeMap::from([("hook", "url"), ("chat", "url"), ("command", "exec")]));
     let hook = &rows[0];
-    assert_eq!((&hook["rate_limit"], &hook["order_by"], &hook["filtered"]), (&"50/1s".into(), &"/repository/id".into(), &true.into()));
+    assert_eq!((&hook["rate_limit"], &hook["order_by"], &hook["filtered"]), (&"50/s".into(), &"/repository/id".into(), &true.into()));
     assert_eq!((&hook["circuit"]["state"], &hook["in_flight"], &hook["pending"]), (&"closed".into(), &0.into(), &0.into()));
-    assert_eq!((&rows[1]["retry"]["attempts"], &rows[1]["retry"]["schedule"][1]), (&3.into(), &"5m".into()));
+    assert_eq!((&rows[2]["retry"]["attempts"], &rows[2]["retry"]["schedule"][1]), (&3.into(), &"5m".into()));
     app.finish().await;
 }
 
