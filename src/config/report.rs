@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Display;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::error::{ConfigError, Problem};
@@ -155,6 +156,16 @@ impl Keys<'_> {
     /// The value, or a problem.
     pub(super) fn check<T, E: Display>(&mut self, key: &str, value: Result<T, E>) -> Option<T> {
         value.map_err(|error| self.problem(key, error)).ok()
+    }
+
+    /// The path of a PEM file.
+    pub(super) fn pem(&mut self, key: &str, written: Option<&str>) -> Option<PathBuf> {
+        let path = written?.trim();
+        if path.is_empty() {
+            self.problem(key, "is empty: write the path of a PEM file");
+            return None;
+        }
+        Some(PathBuf::from(path))
     }
 
     /// A duration that is not zero.

@@ -175,15 +175,8 @@ fn is_field_value(value: &SecretString) -> bool {
 }
 
 fn client_tls(written: &file::ClientTls, keys: &mut Keys<'_>) -> ClientTls {
-    let mut path = |key: &str, written: Option<&str>| match written.map(str::trim) {
-        Some("") => {
-            keys.problem(key, "is empty: write the path of a PEM file");
-            None
-        }
-        path => path.map(PathBuf::from),
-    };
-    let ca = path("ca", written.ca.as_deref());
-    let pair = (path("cert", written.cert.as_deref()), path("key", written.key.as_deref()));
+    let ca = keys.pem("ca", written.ca.as_deref());
+    let pair = (keys.pem("cert", written.cert.as_deref()), keys.pem("key", written.key.as_deref()));
     let identity = match pair {
         (Some(cert), Some(key)) => Some((cert, key)),
         (None, None) => None,
