@@ -203,6 +203,14 @@ impl Observer for Telemetry {
             Happening::Replayed { event, deliveries } => {
                 info!(source.name = &*event.source, event.id = ?event.event_id, deliveries, "replayed");
             }
+            Happening::Ordered { what, destination, delivery } => {
+                info!(
+                    order = what,
+                    destination.name = &***destination,
+                    delivery.id = delivery.map(|id| id.0),
+                    "an operator's order is carried out"
+                );
+            }
             Happening::Job { id, kind, status, total, done, failed } => {
                 info!(job.id = id, job.kind = kind, job.status = status.as_str(), total, done, failed, "a job has begun or ended");
             }
