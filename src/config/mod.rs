@@ -3,6 +3,7 @@
 
 mod debug;
 mod destination;
+mod display;
 mod error;
 mod expand;
 mod file;
@@ -17,7 +18,6 @@ mod tests;
 mod warnings;
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -160,16 +160,4 @@ pub struct Rate {
     pub count: u32,
     /// In which time, not zero.
     pub per: Duration,
-}
-
-/// As it is configured.
-impl fmt::Display for Rate {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let unit = match self.per.as_secs() {
-            60 => "m",
-            3600 => "h",
-            _ => "s",
-        };
-        write!(f, "{}/{unit}", self.count)
-    }
 }
