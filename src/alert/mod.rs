@@ -4,18 +4,22 @@
 //! goes in circles.
 
 mod spike;
+#[cfg(test)]
+mod tests;
 
+use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use serde_json::{Value, json};
-use tokio::sync::mpsc;
+use tokio::sync::mpsc::{self, error::TrySendError};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::{Announce, AttemptEnd, Clock, Happening, OWN_SOURCE, Observer, OwnEvent, Timestamp, Wake};
-use crate::route::Routes;
+use crate::domain::{Announce, AttemptEnd, Clock, Due, Happening, OWN_SOURCE, Observer, OwnEvent, Timestamp, VerifiedEvent, Wake};
+use crate::route::{Routed, Routes};
 use crate::store::Inbox;
 use crate::verify;
 use spike::{Spike, Spikes};
@@ -25,6 +29,8 @@ const WAITING: usize = 256;
 /// How often a store that fails is asked to record one, and how far apart.
 const TRIES: u32 = 60;
 const BETWEEN_TRIES: Duration = Duration::from_secs(1);
+/// Alerts that are lost, and filters that fail on alerts, of which is written in each minute.
+const WRITTEN: NonZeroU32 = NonZeroU32::new(10).unwrap();
 
 /// Something to be recorded.
 struct Notice {
@@ -40,8 +46,12 @@ struct Notice {
 pub struct Alerts {
     routes: Routes,
     clock: Arc<dyn Clock>,
+    /// Is told of these events as of any other.
+    observer: Arc<dyn Observer>,
     spikes: Mutex<Spikes>,
     notices: mpsc::Sender<Notice>,
+    losses: DefaultDirectRateLimiter,
+    filters: DefaultDirectRateLimiter,
 }
 
 /// Records what [`Alerts`] has said outside of any transaction.
@@ -54,23 +64,31 @@ pub struct Scribe {
 
 impl Alerts {
     /// Alerts for the destinations that take from the source `onceward`. A spike is more than `rejections` (how many, in which
-    /// time) of one source.
-    pub fn new(routes: Routes, clock: Arc<dyn Clock>, rejections: (u32, Duration)) -> (Arc<Self>, Pending) {
+    /// time) of one source. The observer is not these alerts themselves.
+    pub fn new(routes: Routes, clock: Arc<dyn Clock>, observer: Arc<dyn Observer>, rejections: (u32, Duration)) -> (Arc<Self>, Pending) {
         let (notices, waiting) = mpsc::channel(WAITING);
         let spikes = Mutex::new(Spikes::new(rejections.0, rejections.1));
-        (Arc::new(Self { routes, clock, spikes, notices }), Pending(waiting))
+        let [losses, filters] = [(); 2].map(|()| RateLimiter::direct(Quota::per_minute(WRITTEN)));
+        (Arc::new(Self { routes, clock, observer, spikes, notices, losses, filters }), Pending(waiting))
     }
 
     fn note(&self, notice: Notice) {
-        if self.notices.try_send(notice).is_err() {
-            tracing::debug!("an alert is not recorded: too many wait");
+        if let Err(error) = self.notices.try_send(notice)
+            && self.losses.check().is_ok()
+        {
+            let (TrySendError::Full(notice) | TrySendError::Closed(notice)) = error;
+            tracing::warn!(event.id = notice.event_id, event.r#type = notice.event_type, "an alert is not recorded: too many wait");
         }
     }
 
     async fn event(&self, notice: &Notice) -> Option<OwnEvent> {
         let body = json!({ "id": notice.event_id, "type": notice.event_type, "at": notice.at, "data": notice.data });
         let event = verify::own(&notice.event_id, notice.event_type, body.to_string().into(), notice.at);
-        let mut deliveries = self.routes.choose(&event).await.deliveries;
+        let Routed { mut deliveries, failures } = self.routes.choose(&event).await;
+        for failure in &failures {
+            let (destination, quiet) = (&failure.destination, self.filters.check().is_err());
+            self.observer.happened(&Happening::FilterFailed { destination, event: &event.key, cause: &failure.cause, quiet });
+        }
         deliveries.retain(|due| Some(&due.destination) != notice.about.as_ref());
         (!deliveries.is_empty()).then_some(OwnEvent { event, deliveries })
     }
@@ -174,12 +192,22 @@ impl Scribe {
 
     async fn record(&self, notice: &Notice) {
         let Some(OwnEvent { event, deliveries }) = self.alerts.event(notice).await else { return };
+        let mut cause = String::new();
         for _ in 0..TRIES {
             match self.inbox.record(event.clone(), deliveries.clone()).await {
-                Ok(_) => return deliveries.iter().for_each(|due| self.wake.wake(&due.destination)),
-                Err(_) => sleep(BETWEEN_TRIES).await,
+                Ok(recorded) => return self.recorded(&event, &deliveries, recorded.is_fresh()),
+                Err(error) => cause = error.to_string(),
             }
+            sleep(BETWEEN_TRIES).await;
         }
-        tracing::warn!(event.id = notice.event_id, "an alert could not be recorded");
+        tracing::warn!(event.id = notice.event_id, event.r#type = notice.event_type, cause, "an alert could not be recorded");
+    }
+
+    fn recorded(&self, event: &VerifiedEvent, deliveries: &[Due], is_fresh: bool) {
+        if is_fresh {
+            let (event, event_type) = (&event.key, &*event.event_type);
+            self.alerts.observer.happened(&Happening::Accepted { event, event_type, deliveries: deliveries.len() });
+        }
+        deliveries.iter().for_each(|due| self.wake.wake(&due.destination));
     }
 }

@@ -8,7 +8,7 @@ use crate::alert::{self, Alerts};
 use crate::config::{self, Config, Target};
 use crate::deliver::{self, Handlers, Kit};
 use crate::dispatch::LaneParts;
-use crate::domain::{Clock, OWN_SOURCE};
+use crate::domain::{Clock, OWN_SOURCE, Observer};
 use crate::ingest;
 use crate::net::Clients;
 use crate::route::{Route, Routes};
@@ -39,7 +39,7 @@ fn source(source: &config::Source) -> Result<ingest::Source, StartError> {
     Ok(ingest::Source::new(Arc::clone(&source.name), verifier, source.max_body, rate))
 }
 
-/// Which destinations take what.
+/// Which destinations take what. Made once: with it the places are shared where filters are evaluated.
 pub(super) fn routes(config: &Config) -> Routes {
     let route = |destination: &config::Destination| Route {
         destination: Arc::clone(&destination.name),
@@ -53,11 +53,16 @@ pub(super) fn routes(config: &Config) -> Routes {
 }
 
 /// What Onceward has to say, if any destination takes it.
-pub(super) fn alerts(config: &Config, clock: &Arc<dyn Clock>) -> Option<(Arc<Alerts>, alert::Pending)> {
+pub(super) fn alerts(
+    config: &Config,
+    routes: &Routes,
+    clock: &Arc<dyn Clock>,
+    observer: &Arc<dyn Observer>,
+) -> Option<(Arc<Alerts>, alert::Pending)> {
     let is_own = |source: &Arc<str>| **source == *OWN_SOURCE;
     let is_taken = config.destinations.iter().any(|destination| destination.from.iter().any(is_own));
     let config::Rate { count, per } = config.alerts.rejections;
-    is_taken.then(|| Alerts::new(routes(config), Arc::clone(clock), (count, per)))
+    is_taken.then(|| Alerts::new(routes.clone(), Arc::clone(clock), Arc::clone(observer), (count, per)))
 }
 
 /// The clients of the destinations that are URLs: those with the same settings share one.

@@ -126,9 +126,10 @@ impl App {
     pub async fn start_with(config: &Config, extras: Extras) -> Result<Self, StartError> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let telemetry = Arc::new(Telemetry::default());
-        let alerts = build::alerts(config, &clock);
+        let observer: Arc<dyn Observer> = Arc::new(Tee::new(Arc::clone(&telemetry) as Arc<dyn Observer>, extras.watcher));
+        let routes = build::routes(config);
+        let alerts = build::alerts(config, &routes, &clock, &observer);
         let told = alerts.as_ref().map(|(alerts, _)| Arc::clone(alerts) as Arc<dyn Observer>);
-        let observer = Arc::new(Tee::new(Arc::clone(&telemetry) as Arc<dyn Observer>, extras.watcher));
         let observer: Arc<dyn Observer> = Arc::new(Tee::new(observer, told));
         let sources = build::sources(config)?;
         let lanes = build::lanes(config, &clock, &extras.handlers)?;
@@ -143,7 +144,6 @@ impl App {
             announce: alerts.as_ref().map_or_else(|| Arc::new(Silent) as Arc<dyn Announce>, |(alerts, _)| Arc::clone(alerts) as _),
             grace: dispatch::GRACE,
         });
-        let routes = build::routes(config);
         let replays = Arc::new(Replays::new(replay::Parts {
             jobs: Arc::clone(&store) as _,
             routes: routes.clone(),
@@ -155,7 +155,7 @@ impl App {
             inbox: Arc::clone(&store) as _,
             routes,
             wake: dispatcher.waker(),
-            observer,
+            observer: Arc::clone(&observer),
             clock: Arc::clone(&clock),
             fetch: Arc::new(fetch::Fetcher(crate::net::Client::new()?)),
             table: Arc::clone(&config.providers),
@@ -166,7 +166,7 @@ impl App {
         let admin = AdminParts {
             ingest,
             history: history.clone(),
-            control: Control::new(Arc::clone(&store) as _, dispatcher.waker(), Arc::clone(&clock)),
+            control: Control::new(Arc::clone(&store) as _, dispatcher.waker(), observer, Arc::clone(&clock)),
             destinations: config.destinations.clone(),
             lanes: dispatcher.lanes(),
             replays: Arc::clone(&replays),

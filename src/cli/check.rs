@@ -7,8 +7,8 @@ use clap::Args;
 use super::output;
 use super::settings::Settings;
 use crate::app::{self, Extras};
-use crate::config::{Config, Database};
-use crate::domain::print_duration;
+use crate::config::{Config, Database, Destination, Target};
+use crate::domain::{OWN_SOURCE, print_duration};
 use crate::route::OrderBy;
 
 /// Check the configuration and show what it says.
@@ -24,6 +24,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     settings(&config)?;
     sources(&config)?;
     destinations(&config)?;
+    deliveries(&config)?;
     for warning in config.warnings() {
         output::line(format!("warning: {warning}"))?;
     }
@@ -40,7 +41,15 @@ fn settings(config: &Config) -> std::io::Result<()> {
     table.add_row(["database".to_owned(), path.display().to_string()]);
     let retention = [print_duration(config.retention.bodies), print_duration(config.retention.ids)];
     table.add_row(["retention".to_owned(), format!("bodies {}, ids {}", retention[0], retention[1])]);
+    table.add_row(["alerts".to_owned(), alerts(config)]);
     output::line(table)
+}
+
+fn alerts(config: &Config) -> String {
+    let takes = |destination: &&Destination| destination.from.iter().any(|source| **source == *OWN_SOURCE);
+    let takers: Vec<_> = config.destinations.iter().filter(takes).map(|destination| destination.name.to_string()).collect();
+    let takers = if takers.is_empty() { "nobody".to_owned() } else { takers.join(", ") };
+    format!("to {takers}; rejections {}", config.alerts.rejections)
 }
 
 fn sources(config: &Config) -> std::io::Result<()> {
@@ -67,14 +76,39 @@ fn destinations(config: &Config) -> std::io::Result<()> {
         let types: Vec<_> = destination.types.iter().map(ToString::to_string).collect();
         let types = if types.is_empty() { "all".to_owned() } else { types.join(", ") };
         // Their texts may have come out of variables.
-        let filter = if destination.filter.is_some() { "yes" } else { "none" };
-        let order = match destination.order_by {
-            None => "any",
-            Some(OrderBy::Source) => "by source",
-            Some(OrderBy::Pointer(_)) => "by value",
+        let filter = match destination.filter {
+            Some(_) => format!("yes, on error {}", destination.on_filter_error.as_str()),
+            None => "none".to_owned(),
         };
-        let [filter, order] = [filter, order].map(str::to_owned);
+        let on_dead = destination.on_dead.as_str();
+        let order = match destination.order_by {
+            None => "any".to_owned(),
+            Some(OrderBy::Source) => format!("by source, on dead {on_dead}"),
+            Some(OrderBy::Pointer(_)) => format!("by value, on dead {on_dead}"),
+        };
         table.add_row([destination.name.to_string(), from.join(", "), types, filter, order, destination.target.shown()]);
+    }
+    output::line(table)
+}
+
+/// How each destination is delivered to.
+fn deliveries(config: &Config) -> std::io::Result<()> {
+    let mut table = output::table(&["destination", "timeout", "at once", "rate limit", "retries", "circuit", "signed", "TLS"]);
+    for destination in &config.destinations {
+        let (signed, tls) = match &destination.target {
+            Target::Url(target) => (if target.sign.is_empty() { "no" } else { "yes" }, target.tls.to_string()),
+            Target::Exec(_) | Target::Handler(_) => ("", String::new()),
+        };
+        table.add_row([
+            destination.name.to_string(),
+            print_duration(destination.timeout),
+            destination.concurrency.to_string(),
+            destination.rate_limit.map_or_else(|| "none".to_owned(), |rate| rate.to_string()),
+            destination.retry.to_string(),
+            destination.circuit.to_string(),
+            signed.to_owned(),
+            tls,
+        ]);
     }
     output::line(table)
 }

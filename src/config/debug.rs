@@ -27,7 +27,7 @@ impl fmt::Debug for Source {
 impl fmt::Debug for UrlTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("UrlTarget")
-            .field("url", &shown(self.url.as_str()))
+            .field("url", &self.shown())
             .field("append_path", &self.append_path)
             .field("headers", &names(&self.headers))
             .field("auth", &self.auth)
@@ -66,12 +66,23 @@ fn names(pairs: &[(String, SecretString)]) -> Vec<&str> {
 
 impl Target {
     /// Where it goes, for people: without user, password, query and fragment, and without arguments, any of which may be
-    /// a secret.
+    /// a secret. Some receivers tell who may send to them by the path alone; of a URL that came out of a variable, which is
+    /// where secrets live, it is not shown either.
     pub fn shown(&self) -> String {
         match self {
-            Self::Url(target) => shown(target.url.as_str()),
+            Self::Url(target) => target.shown(),
             Self::Exec(target) => format!("exec {}", target.command.first().map_or("", String::as_str)),
             Self::Handler(name) => format!("handler {name}"),
+        }
+    }
+}
+
+impl UrlTarget {
+    fn shown(&self) -> String {
+        let url = shown(self.url.as_str());
+        match self.from_variable {
+            true => format!("{}/…", url.strip_suffix(self.url.path()).unwrap_or_default()),
+            false => url,
         }
     }
 }

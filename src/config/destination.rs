@@ -58,6 +58,8 @@ pub enum Target {
 pub struct UrlTarget {
     /// The URL, http or https.
     pub url: reqwest::Url,
+    /// Whether it came out of a variable: then its path may be a secret, too.
+    pub from_variable: bool,
     /// Whether the deeper path and the query of the request go to the URL too.
     pub append_path: bool,
     /// Header fields to set, which replace the sender's.
@@ -82,6 +84,7 @@ impl UrlTarget {
     pub fn plain(url: reqwest::Url) -> Self {
         Self {
             url,
+            from_variable: false,
             append_path: false,
             headers: Vec::new(),
             auth: None,

@@ -3,6 +3,7 @@
 
 mod debug;
 mod destination;
+mod display;
 mod error;
 mod expand;
 mod file;
@@ -152,7 +153,7 @@ pub struct Source {
     pub replay_guard: ReplayGuard,
 }
 
-/// So many in so long.
+/// So many in so long: a second, a minute or an hour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {
     /// How many, at least one.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Display;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::error::{ConfigError, Problem};
@@ -129,6 +130,11 @@ impl Keys<'_> {
         format!("{}[{at}]", self.path(key))
     }
 
+    /// Whether the value of `key` came out of a variable.
+    pub(super) fn is_expanded(&self, key: &str) -> bool {
+        self.report.is_expanded(&self.path(key))
+    }
+
     /// The table below `key`.
     pub(super) fn below(&mut self, key: &str) -> Keys<'_> {
         let path = self.path(key);
@@ -150,6 +156,16 @@ impl Keys<'_> {
     /// The value, or a problem.
     pub(super) fn check<T, E: Display>(&mut self, key: &str, value: Result<T, E>) -> Option<T> {
         value.map_err(|error| self.problem(key, error)).ok()
+    }
+
+    /// The path of a PEM file.
+    pub(super) fn pem(&mut self, key: &str, written: Option<&str>) -> Option<PathBuf> {
+        let path = written?.trim();
+        if path.is_empty() {
+            self.problem(key, "is empty: write the path of a PEM file");
+            return None;
+        }
+        Some(PathBuf::from(path))
     }
 
     /// A duration that is not zero.

@@ -84,16 +84,11 @@ fn public_url(written: Option<&str>, report: &mut Report) -> Option<String> {
 }
 
 fn tls(written: &file::Tls, mut keys: Keys<'_>) -> Option<Tls> {
-    let mut path = |key: &str, written: Option<&str>| match written.map(str::trim) {
-        None => {
+    let mut path = |key: &str, written: Option<&str>| {
+        if written.is_none() {
             keys.missing(key, "is missing: TLS needs both `cert` and `key`, paths of PEM files");
-            None
         }
-        Some("") => {
-            keys.problem(key, "is empty: write the path of a PEM file");
-            None
-        }
-        Some(path) => Some(PathBuf::from(path)),
+        keys.pem(key, written)
     };
     let (cert, key) = (path("cert", written.cert.as_deref()), path("key", written.key.as_deref()));
     Some(Tls { cert: cert?, key: key? })

@@ -281,6 +281,20 @@ fn nothing_that_prints_shows_a_secret() {
 }
 
 #[test]
+fn the_path_of_a_url_that_came_out_of_a_variable_is_not_shown() {
+    let env = |name: &str| (name == "HOOK").then(|| format!("https://user@chat.example:8443/services/{SECRET}?k=v"));
+    let text = format!(
+        "{STRIPE}forward = \"${{HOOK}}\"\n[destinations.a]\nfrom = [\"stripe\"]\nurl = \"${{HOOK}}\"\n\
+         [destinations.b]\nfrom = [\"stripe\"]\nurl = \"https://host/${{NONE:-{SECRET}}}\"\n\
+         [destinations.c]\nfrom = [\"stripe\"]\nurl = \"https://u:{SECRET}@host/in/here?k={SECRET}\"\n"
+    );
+    let config = Config::parse("onceward.toml", &text, &env).unwrap();
+    let shown: Vec<_> = config.destinations.iter().map(|destination| destination.target.shown()).collect();
+    assert_eq!(shown, ["https://chat.example:8443/…", "https://chat.example:8443/…", "https://host/…", "https://host/in/here"]);
+    assert!(!format!("{config:?}").contains(SECRET));
+}
+
+#[test]
 fn no_error_shows_a_secret_wherever_it_was_written() {
     let keys =
         ["listen", "tls", "database", "public_url", "workers", "admin", "retention", "limits", "sources", "destinations", "providers"];

@@ -1,10 +1,12 @@
 //! Kinds of destination. Each makes one attempt at one delivery and says what came of it; none of them decides when, or
 //! whether again.
 
+mod encoding;
 mod exec;
 mod facts;
 mod handler;
 mod http;
+mod sent;
 mod trace;
 
 use std::sync::Arc;

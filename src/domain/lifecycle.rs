@@ -1,4 +1,4 @@
-//! A delivery's life as a state machine, and the rule by which those of a line go one after another: what each step of an
+//! A model of a delivery's life, and of the rule by which those of a line go one after another: what each step of an
 //! engine does, and when it counts. Engines take these steps in their own way, in SQL say; the contract suite of the
 //! store holds them against this. Nothing here knows what is delivered, or who asks.
 

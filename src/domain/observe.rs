@@ -117,6 +117,15 @@ pub enum Happening<'a> {
         /// How many.
         deliveries: usize,
     },
+    /// An operator's order about a delivery or a destination was carried out.
+    Ordered {
+        /// What: `retry`, `cancel`, `pause` or `resume`.
+        what: &'static str,
+        /// The destination.
+        destination: &'a Arc<str>,
+        /// The delivery, unless it is about the destination as a whole.
+        delivery: Option<DeliveryId>,
+    },
     /// A job has begun, or has ended.
     Job {
         /// Its ID.

@@ -1,9 +1,10 @@
-//! What an operator can do about deliveries and destinations. Whatever it changes is committed first; then the lane is woken.
+//! What an operator can do about deliveries and destinations. Whatever it changes is committed first; then
+//! it is told, so that an order leaves a trace, and the lane is woken.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::domain::{Clock, DeliveryId, Wake};
+use crate::domain::{Clock, DeliveryId, Happening, Observer, Wake};
 use crate::store::{self, Change, StoreError};
 
 /// Orders of an operator.
@@ -11,13 +12,14 @@ use crate::store::{self, Change, StoreError};
 pub struct Control {
     store: Arc<dyn store::Control>,
     wake: Arc<dyn Wake>,
+    observer: Arc<dyn Observer>,
     clock: Arc<dyn Clock>,
 }
 
 impl Control {
-    /// Changes this store and wakes these lanes.
-    pub fn new(store: Arc<dyn store::Control>, wake: Arc<dyn Wake>, clock: Arc<dyn Clock>) -> Self {
-        Self { store, wake, clock }
+    /// Changes this store, tells of it and wakes these lanes.
+    pub fn new(store: Arc<dyn store::Control>, wake: Arc<dyn Wake>, observer: Arc<dyn Observer>, clock: Arc<dyn Clock>) -> Self {
+        Self { store, wake, observer, clock }
     }
 
     /// Makes a delivery due now: one that waits, or one that is dead or cancelled, whose schedule then begins anew.
@@ -26,7 +28,7 @@ impl Control {
     /// [`StoreError`] when the store cannot commit.
     pub async fn retry(&self, id: DeliveryId) -> Result<Change, StoreError> {
         let change = self.store.retry(id, self.clock.now()).await?;
-        Ok(self.woken(change))
+        Ok(self.done("retry", id, change))
     }
 
     /// Calls a delivery off.
@@ -39,7 +41,7 @@ impl Control {
             self.wake.called_off(destination);
         }
         // The next one in its line may have become due.
-        Ok(self.woken(change))
+        Ok(self.done("cancel", id, change))
     }
 
     /// Holds a destination: attempts in flight end, and no other begins until it is released, whatever restarts meanwhile.
@@ -68,12 +70,15 @@ impl Control {
 
     async fn set(&self, destination: &Arc<str>, paused: bool) -> Result<(), StoreError> {
         self.store.pause(Arc::clone(destination), paused).await?;
+        let what = if paused { "pause" } else { "resume" };
+        self.observer.happened(&Happening::Ordered { what, destination, delivery: None });
         self.wake.wake(destination);
         Ok(())
     }
 
-    fn woken(&self, change: Change) -> Change {
+    fn done(&self, what: &'static str, id: DeliveryId, change: Change) -> Change {
         if let Change::Done { destination } = &change {
+            self.observer.happened(&Happening::Ordered { what, destination, delivery: Some(id) });
             self.wake.wake(destination);
         }
         change

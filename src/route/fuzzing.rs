@@ -30,7 +30,9 @@ pub fn order(bytes: &[u8]) {
     let Ok(pointer) = Pointer::parse(text) else { return };
     let found = value(&pointer, body);
     if let Ok(document) = serde_json::from_slice::<serde_json::Value>(body) {
-        assert_eq!(found, document.pointer(text).map(ToString::to_string), "{text}");
+        // A long value stays as it is written.
+        let found = found.and_then(|found| serde_json::from_str::<serde_json::Value>(&found).ok());
+        assert_eq!(found.as_ref(), document.pointer(text), "{text}");
     }
 }
 

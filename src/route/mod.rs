@@ -30,6 +30,16 @@ pub enum OnFilterError {
     Skip,
 }
 
+impl OnFilterError {
+    /// Its name in the configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Deliver => "deliver",
+            Self::Skip => "skip",
+        }
+    }
+}
+
 /// One destination's claim on events.
 #[derive(Debug, Clone)]
 pub struct Route {

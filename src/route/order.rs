@@ -4,7 +4,8 @@
 //! source. An event without the value stands in no line, and neither does one whose body is no JSON: it goes at any time.
 //!
 //! The value is found by skimming the body, whatever its size and whether or not a filter has it read: unlike a filter, an
-//! order must not depend on limits or on what else goes on. Skimming builds nothing and is linear.
+//! order must not depend on limits or on what else goes on. Skimming builds nothing and is linear. Only a value of up to
+//! [`MOST_READ`] bytes, as order keys are, is read to be brought into one form; a longer one counts as it is written.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -15,6 +16,9 @@ use sha2::{Digest, Sha256};
 
 use super::Subject;
 use crate::domain::Line;
+
+/// The longest value that is read: one that is read takes many times its length in memory.
+const MOST_READ: usize = 4 << 10;
 
 /// What events have in common that go one at a time and in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -105,16 +109,15 @@ fn line(kind: &[u8], source: &str, value: &str) -> Line {
 }
 
 /// The value at a place, as text of one form: of any kind, so that `1` and `"1"` differ, and without white space, with the
-/// members of objects in the order of their names, so that only what is said matters.
-pub(super) fn value(pointer: &Pointer, body: &[u8]) -> Option<String> {
+/// members of objects in the order of their names, so that only what is said matters. What is longer than [`MOST_READ`], or
+/// nested too deeply to be read, stays as it was written.
+pub(super) fn value<'b>(pointer: &Pointer, body: &'b [u8]) -> Option<Cow<'b, str>> {
     let mut reader = serde_json::Deserializer::from_slice(body);
-    let found = Place(&pointer.0).deserialize(&mut reader).ok()??;
+    let found = Place(&pointer.0).deserialize(&mut reader).ok()??.get();
     reader.end().ok()?;
-    // What is nested too deeply to be read stays as it was written.
-    Some(match serde_json::from_str::<serde_json::Value>(found.get()) {
-        Ok(value) => value.to_string(),
-        Err(_) => found.get().to_owned(),
-    })
+    let is_short = found.len() <= MOST_READ;
+    let read = is_short.then(|| serde_json::from_str::<serde_json::Value>(found).ok()).flatten();
+    Some(read.map_or(Cow::Borrowed(found), |value| Cow::Owned(value.to_string())))
 }
 
 /// A place in a document, as the names that lead to it from here.
@@ -209,7 +212,7 @@ mod tests {
     use super::*;
 
     fn at(pointer: &str, body: &str) -> Option<String> {
-        value(&Pointer::parse(pointer).unwrap(), body.as_bytes())
+        value(&Pointer::parse(pointer).unwrap(), body.as_bytes()).map(Cow::into_owned)
     }
 
     #[test]
@@ -258,6 +261,21 @@ mod tests {
         let deep = "[".repeat(1 << 20) + &"]".repeat(1 << 20);
         assert_eq!(at("/a", &format!("{{\"b\":{deep},\"a\":1}}")).as_deref(), Some("1"));
         assert_eq!(at("/a", &format!("{{\"a\":{deep}}}")), Some(deep));
+    }
+
+    #[test]
+    fn a_long_value_counts_as_it_is_written_and_builds_nothing() {
+        let items = [r#"{"":0},"#; 10].concat();
+        let long = format!("[{}0]", items.repeat((10 << 20) / items.len()));
+        let body = format!(r#"{{"a":{long}}}"#);
+        let begin = std::time::Instant::now();
+        let found = value(&Pointer::parse("/a").unwrap(), body.as_bytes()).unwrap();
+        assert!(begin.elapsed() < std::time::Duration::from_secs(2), "{:?}", begin.elapsed());
+        assert!(matches!(found, Cow::Borrowed(text) if text == long), "a part of the body itself");
+        // At the bound: a space counts no longer.
+        let spaced = |length: usize| format!("[ \"{}\"]", "a".repeat(length - 5));
+        assert_eq!(at("/a", &format!("{{\"a\":{}}}", spaced(MOST_READ))).unwrap().len(), MOST_READ - 1);
+        assert_eq!(at("/a", &format!("{{\"a\":{}}}", spaced(MOST_READ + 1))).unwrap().len(), MOST_READ + 1);
     }
 
     #[test]

@@ -180,11 +180,11 @@ async fn a_slow_filter_ends_at_its_time_as_configured_and_holds_up_nobody() {
 }
 
 #[tokio::test]
-async fn however_many_slow_filters_there_are_each_event_waits_its_time_alone() {
+async fn however_many_slow_filters_there_are_an_event_waits_for_its_turn_and_not_for_ever() {
     let slow = Routes::new(vec![filtered("slow", SLOW, OnFilterError::Skip)]);
     let (event, begin) = (numbers(), Instant::now());
-    let many = futures_util::future::join_all((0..40).map(|_| slow.choose(&event))).await;
-    assert!(begin.elapsed() < Duration::from_secs(3), "{:?}", begin.elapsed());
+    let many = futures_util::future::join_all((0..200).map(|_| slow.choose(&event))).await;
+    assert!(begin.elapsed() < Duration::from_secs(5), "{:?}", begin.elapsed());
     assert!(many.iter().all(|routed| routed.deliveries.is_empty() && routed.failures.len() == 1));
     assert!(many.iter().any(|routed| routed.failures[0].cause.contains("no thread was free")), "{many:?}");
     // What needs no body does not wait for one that nobody could read in time.

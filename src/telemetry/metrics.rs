@@ -26,6 +26,7 @@ const HELP: &[(&str, &str, Kind)] = &[
     ("onceward_rejections_total", "Requests refused by code", Kind::Counter),
     ("onceward_attempts_total", "Delivery attempts by outcome", Kind::Counter),
     ("onceward_deliveries_total", "Deliveries ended by outcome", Kind::Counter),
+    ("onceward_circuit_opened_total", "How often a destination was left alone because it kept failing", Kind::Counter),
     ("onceward_answer_seconds", "Time from a whole request to its answer", Kind::Histogram),
     ("onceward_commit_seconds", "Time of a commit with its sync", Kind::Histogram),
     ("onceward_commit_events", "Operations in a commit", Kind::Histogram),
@@ -33,6 +34,9 @@ const HELP: &[(&str, &str, Kind)] = &[
     ("onceward_queue_depth", "Operations that wait to be committed", Kind::Gauge),
     ("onceward_pending_deliveries", "Unfinished deliveries", Kind::Gauge),
     ("onceward_oldest_pending_seconds", "Age of the oldest unfinished delivery", Kind::Gauge),
+    ("onceward_attempts_in_flight", "Delivery attempts under way", Kind::Gauge),
+    ("onceward_circuit_open", "1 while a destination is left alone because it keeps failing", Kind::Gauge),
+    ("onceward_destination_paused", "1 while an operator holds a destination", Kind::Gauge),
     ("onceward_database_bytes", "Size of the database", Kind::Gauge),
     ("onceward_wal_bytes", "Size of the write-ahead log", Kind::Gauge),
 ];

@@ -13,7 +13,7 @@ use tracing::{debug, info, warn};
 pub use log::{Format, init};
 pub use metrics::Metrics;
 
-use crate::domain::{AttemptEnd, Buried, EventKey, Happening, Observer, Outcome, Verdict};
+use crate::domain::{AttemptEnd, Buried, Code, DeliveryId, EventKey, Happening, Observer, Outcome, Verdict};
 
 /// Turns happenings into log lines and metrics.
 pub struct Telemetry {
@@ -122,6 +122,15 @@ impl Telemetry {
         }
     }
 
+    fn refused(&self, source: &str, code: Code, diagnosis: &str, quiet: bool) {
+        self.request(source, "refused");
+        self.metrics.count("onceward_rejections_total", &[("source", source), ("code", code.as_str())]);
+        match quiet {
+            false => info!(source.name = source, code = code.as_str(), diagnosis = ?diagnosis, "refused"),
+            true => debug!(source.name = source, code = code.as_str(), diagnosis = ?diagnosis, "refused"),
+        }
+    }
+
     fn readmitted(&self, rejection: i64, event: &EventKey, fresh: bool) {
         let counters = self.source(&event.source);
         let (counter, became) = if fresh { (&counters.events, "an event") } else { (&counters.duplicates, "a duplicate") };
@@ -174,6 +183,11 @@ impl Telemetry {
     }
 }
 
+fn ordered(what: &str, destination: &str, delivery: Option<DeliveryId>) {
+    let delivery = delivery.map(|id| id.0);
+    info!(order = what, destination.name = destination, delivery.id = delivery, "an operator's order is carried out");
+}
+
 impl Observer for Telemetry {
     fn happened(&self, happening: &Happening<'_>) {
         match happening {
@@ -197,18 +211,12 @@ impl Observer for Telemetry {
                 self.request(source, "handshake");
                 info!(source.name = source, "handshake answered");
             }
-            Happening::Refused { source, code, diagnosis, quiet } => {
-                self.request(source, "refused");
-                self.metrics.count("onceward_rejections_total", &[("source", source), ("code", code.as_str())]);
-                match quiet {
-                    false => info!(source.name = source, code = code.as_str(), diagnosis = ?diagnosis, "refused"),
-                    true => debug!(source.name = source, code = code.as_str(), diagnosis = ?diagnosis, "refused"),
-                }
-            }
+            Happening::Refused { source, code, diagnosis, quiet } => self.refused(source, *code, diagnosis, *quiet),
             Happening::Readmitted { rejection, event, fresh } => self.readmitted(*rejection, event, *fresh),
             Happening::Replayed { event, deliveries } => {
                 info!(source.name = &*event.source, event.id = ?event.event_id, deliveries, "replayed");
             }
+            Happening::Ordered { what, destination, delivery } => ordered(what, destination, *delivery),
             Happening::Job { id, kind, status, total, done, failed } => {
                 info!(job.id = id, job.kind = kind, job.status = status.as_str(), total, done, failed, "a job has begun or ended");
             }

@@ -55,6 +55,18 @@ async fn a_circuit_that_opens_and_many_refusals_are_told_once() {
     let data = told(&alerts, "onceward.rejections.spike")[0]["data"].clone();
     assert_eq!((&data["source"], &data["count"], &data["codes"]["signature-missing"]), (&"github".into(), &4.into(), &4.into()));
     assert_eq!(app.rows("/api/v1/events?source=onceward").await.len(), 2);
+    until("both are counted", async || app.metric("onceward_events_total{source=\"onceward\"}").await == 2.0).await;
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_filter_that_fails_on_an_alert_is_counted() {
+    let (app_receiver, alerts) = (Receiver::start().await, Receiver::start().await);
+    app_receiver.always(Behaviour::Status(410));
+    let app = TestApp::start(&format!("{}filter = \"type > 1\"\n", configuration(&app_receiver, &alerts, ""))).await;
+    app.send(github("gone", "push", "{}")).await;
+    alerts.got(1).await;
+    assert_eq!(app.metric("onceward_filter_errors_total{destination=\"alerts\"}").await, 1.0);
     app.stop().await;
 }
 

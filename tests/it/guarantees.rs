@@ -1,4 +1,5 @@
-//! Holds `docs/GUARANTEES.md`: each guarantee names at least one test, and each test that it names exists and runs.
+//! Holds `docs/GUARANTEES.md`: each guarantee names at least one test, and each test that the document names anywhere exists and
+//! runs.
 
 use std::fs;
 use std::path::Path;
@@ -22,19 +23,25 @@ fn missing(document: &str, module: impl Fn(&str) -> Option<String>) -> Vec<Strin
         missing.push(format!("  {} numbered rows instead of {GUARANTEES}", rows.len()));
     }
     for row in rows {
-        let tests: Vec<(&str, &str)> = row.split('`').filter_map(|text| text.split_once("::")).collect();
-        if tests.is_empty() {
+        if tests(row).next().is_none() {
             missing.push(format!("  no test is named: {row}"));
         }
-        for (file, name) in tests {
-            match module(file) {
-                None => missing.push(format!("  {file}::{name}: there is no tests/it/{file}.rs")),
-                Some(text) if !runs(&text, name) => missing.push(format!("  {file}::{name}: no such test, or it is ignored")),
-                Some(_) => {}
-            }
+    }
+    for (file, name) in document.lines().flat_map(tests) {
+        match module(file) {
+            None => missing.push(format!("  {file}::{name}: there is no tests/it/{file}.rs")),
+            Some(text) if !runs(&text, name) => missing.push(format!("  {file}::{name}: no such test, or it is ignored")),
+            Some(_) => {}
         }
     }
     missing
+}
+
+/// The tests that a line names, as file and function.
+fn tests(line: &str) -> impl Iterator<Item = (&str, &str)> {
+    let is_name = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    let named = line.split('`').filter_map(|text| text.split_once("::"));
+    named.filter(move |(file, name)| is_name(file) && is_name(name))
 }
 
 /// Whether a row's first cell is a number.
@@ -66,4 +73,7 @@ fn a_promise_without_a_test_is_found() {
         assert_eq!(missing(&document(promise), module).len(), GUARANTEES, "{promise}");
     }
     assert_eq!(missing("| 1 | Once. | `a::holds` |", module).len(), 1);
+    let prose = |test: &str| format!("{}- **Where it ends.** There (`{test}`), as `b` says.\n", document("`a::holds`"));
+    assert_eq!(missing(&prose("a::waits"), module), [""; 0]);
+    assert_eq!(missing(&prose("a::absent"), module).len(), 1, "what stands beside the table is looked at, too");
 }

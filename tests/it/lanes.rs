@@ -1,8 +1,11 @@
 //! What holds deliveries back, and who lets them go: orders, circuits, rate limits, pauses, and the operator.
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use onceward::app::Extras;
+use onceward::domain::{Happening, Observer};
 use serde_json::Value;
 
 use crate::support::{Behaviour, Process, Receiver, Request, TestApp, github, until};
@@ -154,14 +157,72 @@ async fn a_destination_that_is_held_gets_nothing_until_it_is_released_also_after
     send(&app, "two", "{}").await;
     assert_eq!((&state(&app).await["paused"], &state(&app).await["pending"]), (&true.into(), &2.into()));
     assert_eq!(app.metric("onceward_destination_paused{destination=\"hook\"}").await, 1.0);
-    // What is woken while it is held does not go either: of these the last answer came after the lane had looked.
-    assert!(receiver.seen().is_empty());
+    let released = Instant::now();
     for _ in 0..2 {
         assert_eq!(order(&app, "DELETE", "/api/v1/destinations/hook/pause").await.1["paused"], false);
     }
     app.settled().await;
-    assert_eq!(receiver.seen().len(), 2);
+    let seen = receiver.seen();
+    assert_eq!(seen.len(), 2);
+    assert!(seen.iter().all(|seen| seen.arrived >= released), "nothing goes before it is released");
     assert_eq!(app.ask(Request::post("/api/v1/destinations/none/pause", "").method("PUT")).await.problem(), "not-found");
+    app.finish().await;
+}
+
+/// The orders that were told of.
+#[derive(Default)]
+struct Orders(Mutex<Vec<String>>);
+
+impl Observer for Orders {
+    fn happened(&self, happening: &Happening<'_>) {
+        if let Happening::Ordered { what, destination, delivery } = happening {
+            let delivery = delivery.map_or_else(String::new, |id| format!(" {id}"));
+            self.0.lock().unwrap().push(format!("{what} {destination}{delivery}"));
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_operator_orders_leaves_a_trace() {
+    let receiver = Receiver::start().await;
+    receiver.next([Behaviour::Status(410), Behaviour::Status(500)]);
+    let orders = Arc::new(Orders::default());
+    let extras = Extras { watcher: Some(Arc::clone(&orders) as Arc<dyn Observer>), ..Extras::default() };
+    let configuration = destination(&receiver, "retry = { schedule = [\"1h\"] }\n");
+    let app = TestApp::start_with(tempfile::tempdir().unwrap(), &configuration, extras).await;
+    send(&app, "one", "{}").await;
+    until("it is dead", async || delivery(&app, "one").await["status"] == "dead").await;
+    let id = delivery(&app, "one").await["id"].as_str().unwrap().to_owned();
+    for (method, path, status) in [
+        ("PUT", "/api/v1/destinations/hook/pause".to_owned(), 200),
+        ("POST", format!("/api/v1/deliveries/{id}/retry"), 200),
+        ("POST", format!("/api/v1/deliveries/{id}/cancel"), 200),
+        ("DELETE", "/api/v1/destinations/hook/pause".to_owned(), 200),
+        // What changes nothing is no order that was carried out.
+        ("POST", "/api/v1/deliveries/999/cancel".to_owned(), 404),
+    ] {
+        assert_eq!(order(&app, method, &path).await.0, status, "{path}");
+    }
+    let told = orders.0.lock().unwrap().clone();
+    assert_eq!(told, ["pause hook".to_owned(), format!("retry hook {id}"), format!("cancel hook {id}"), "resume hook".to_owned()]);
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_delivery_that_is_called_off_while_its_attempt_hangs_is_broken_off() {
+    let receiver = Receiver::start().await;
+    receiver.always(Behaviour::Hang);
+    let app = TestApp::start(&destination(&receiver, "timeout = \"10m\"\n")).await;
+    send(&app, "hangs", "{}").await;
+    receiver.got(1).await;
+    assert_eq!(state(&app).await["in_flight"], 1);
+    let id = delivery(&app, "hangs").await["id"].as_str().unwrap().to_owned();
+    let (status, cancelled) = order(&app, "POST", &format!("/api/v1/deliveries/{id}/cancel")).await;
+    assert_eq!((status, &cancelled["status"]), (200, &"cancelled".into()), "{cancelled}");
+    let begun = Instant::now();
+    until("the attempt is broken off", async || state(&app).await["in_flight"] == 0).await;
+    assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
+    assert_eq!((receiver.seen().len(), &delivery(&app, "hangs").await["status"]), (1, &"cancelled".into()));
     app.finish().await;
 }
 
@@ -221,18 +282,20 @@ async fn the_list_of_destinations_tells_how_they_are_configured_and_nothing_that
     let receiver = Receiver::start().await;
     let url = receiver.url.replace("http://", "http://user:hunter2@");
     let more = "rate_limit = \"50/s\"\norder_by = \"/repository/id\"\nheaders = { X-Key = \"hunter2\" }\nfilter = 'type != \"hunter2\"'\n\
-        sign = \"whsec_aHVudGVyMmh1bnRlcjJodW50ZXIyaHVudGVyMg==\"\n[destinations.command]\nfrom = [\"github\"]\nexec = [\"true\", \"hunter2\"]\n\
+        sign = \"whsec_aHVudGVyMmh1bnRlcjJodW50ZXIyaHVudGVyMg==\"\n[destinations.chat]\nfrom = [\"github\"]\n\
+        url = \"${CHAT:-https://chat.example/services/hunter2}\"\n[destinations.command]\nfrom = [\"github\"]\nexec = [\"true\", \"hunter2\"]\n\
         env = { A = \"hunter2\" }\nretry = { schedule = [\"5s\", \"5m\"] }\n";
     let app = TestApp::start(&format!("{GITHUB}[destinations.hook]\nfrom = [\"github\"]\nurl = \"{url}?key=hunter2\"\n{more}")).await;
     let answer = app.get("/api/v1/destinations").await;
     assert!(!String::from_utf8_lossy(&answer.body).contains("hunter2"), "{answer:?}");
     let rows = answer.json()["data"].as_array().unwrap().clone();
+    assert_eq!((&rows[1]["name"], &rows[1]["target"]), (&"chat".into(), &"https://chat.example/…".into()));
     let kinds: BTreeMap<_, _> = rows.iter().map(|row| (row["name"].as_str().unwrap(), row["kind"].as_str().unwrap())).collect();
-    assert_eq!(kinds, BTreeMap::from([("hook", "url"), ("command", "exec")]));
+    assert_eq!(kinds, BTreeMap::from([("hook", "url"), ("chat", "url"), ("command", "exec")]));
     let hook = &rows[0];
-    assert_eq!((&hook["rate_limit"], &hook["order_by"], &hook["filtered"]), (&"50/1s".into(), &"/repository/id".into(), &true.into()));
+    assert_eq!((&hook["rate_limit"], &hook["order_by"], &hook["filtered"]), (&"50/s".into(), &"/repository/id".into(), &true.into()));
     assert_eq!((&hook["circuit"]["state"], &hook["in_flight"], &hook["pending"]), (&"closed".into(), &0.into(), &0.into()));
-    assert_eq!((&rows[1]["retry"]["attempts"], &rows[1]["retry"]["schedule"][1]), (&3.into(), &"5m".into()));
+    assert_eq!((&rows[2]["retry"]["attempts"], &rows[2]["retry"]["schedule"][1]), (&3.into(), &"5m".into()));
     app.finish().await;
 }
 

@@ -16,6 +16,7 @@ const METRICS: &[(&str, &[&str])] = &[
     ("onceward_rejections_total", &["source", "code"]),
     ("onceward_attempts_total", &["destination", "outcome"]),
     ("onceward_deliveries_total", &["destination", "outcome"]),
+    ("onceward_circuit_opened_total", &["destination"]),
     ("onceward_answer_seconds", &[]),
     ("onceward_commit_seconds", &[]),
     ("onceward_commit_events", &[]),
@@ -49,6 +50,7 @@ async fn shown(app: &TestApp) -> BTreeMap<String, BTreeSet<String>> {
         let (name, labels) = series.split_once('{').unwrap_or((series, ""));
         let name = ["_bucket", "_sum", "_count"].iter().find_map(|end| name.strip_suffix(end)).unwrap_or(name);
         let labels = labels.trim_end_matches('}').split(',').filter_map(|label| label.split_once('=').map(|(name, _)| name));
+        assert!(text.contains(&format!("# HELP {name} ")), "{name} is not explained");
         shown.entry(name.to_owned()).or_default().extend(labels.filter(|label| *label != "le").map(str::to_owned));
     }
     shown
@@ -68,6 +70,7 @@ const VALUES: &[(&str, f64)] = &[
     ("onceward_rejections_total{source=\"github\",code=\"signature-missing\"}", 1.0),
     ("onceward_attempts_total{destination=\"hook\",outcome=\"delivered\"}", 1.0),
     ("onceward_deliveries_total{destination=\"hook\",outcome=\"delivered\"}", 1.0),
+    ("onceward_circuit_opened_total{destination=\"hook\"}", 2.0),
     ("onceward_answer_seconds_count", 4.0),
     ("onceward_attempt_seconds_count{destination=\"hook\"}", 3.0),
     ("onceward_pending_deliveries{destination=\"hook\"}", 1.0),
@@ -78,7 +81,11 @@ async fn the_documented_metrics_are_there_with_the_documented_labels() {
     let receiver = Receiver::start().await;
     receiver.next([Behaviour::Status(500)]);
     // Fails, since no type is a number, and delivers all the same.
-    let app = TestApp::start(&configuration(&receiver, "filter = \"type > 1\"\nretry = { first = \"1ms\" }")).await;
+    let app = TestApp::start(&configuration(
+        &receiver,
+        "filter = \"type > 1\"\nretry = { first = \"1ms\" }\ncircuit = { failures = 1, probe = \"1ms\" }",
+    ))
+    .await;
     app.send(github("1", "push", "{}")).await;
     app.settled().await;
     app.send(github("1", "push", "{\"other\":1}")).await;

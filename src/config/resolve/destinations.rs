@@ -52,7 +52,8 @@ fn forward(name: &str, text: &str, taken: bool, mut keys: Keys<'_>) -> Option<De
             format!("makes a destination \"{name}\", and there is [destinations.{name}]: rename that one or drop `forward`"),
         );
     }
-    let target = Target::Url(Box::new(UrlTarget::plain(http_url(&mut keys, "forward", text)?)));
+    let target = UrlTarget::plain(http_url(&mut keys, "forward", text)?);
+    let target = Target::Url(Box::new(UrlTarget { from_variable: keys.is_expanded("forward"), ..target }));
     Some(delivered(name, vec![name.into()], target, &file::Destination::default(), &mut keys))
 }
 
@@ -60,7 +61,7 @@ fn destination(name: &str, mut written: file::Destination, sources: &[&str], mut
     let from = from(written.from.take(), sources, &mut keys);
     let types = types(written.types.take(), &mut keys);
     let filter = filter(&written, &mut keys);
-    let on_filter_error = one_of(&mut keys, "on_filter_error", written.on_filter_error.as_deref(), ON_FILTER_ERROR);
+    let on_filter_error = one_of(&mut keys, "on_filter_error", written.on_filter_error.as_deref(), ON_FILTER_ERROR, OnFilterError::as_str);
     let target = targets::resolve(&mut written, &mut keys);
     // Looked at even where the target is wrong, so that one run finds everything.
     let destination = delivered(name, from, target.clone().unwrap_or_else(|| Target::Handler(name.into())), &written, &mut keys);
@@ -84,24 +85,24 @@ fn delivered(name: &str, from: Vec<Arc<str>>, target: Target, written: &file::De
         concurrency: keys.count("concurrency", written.concurrency, CONCURRENCY, 1, 10_000),
         rate_limit: written.rate_limit.as_deref().and_then(|text| keys.check("rate_limit", parse_rate(text))),
         order_by,
-        on_dead: one_of(keys, "on_dead", written.on_dead.as_deref(), ON_DEAD),
+        on_dead: one_of(keys, "on_dead", written.on_dead.as_deref(), ON_DEAD, OnDead::as_str),
         retry: policy::retry(written.retry.as_ref().unwrap_or(&file::Retry::default()), keys.below("retry")),
         circuit: policy::circuit(written.circuit.as_ref().unwrap_or(&file::Circuit::default()), keys.below("circuit")),
     }
 }
 
-const ON_FILTER_ERROR: &[(&str, OnFilterError)] = &[("deliver", OnFilterError::Deliver), ("skip", OnFilterError::Skip)];
-const ON_DEAD: &[(&str, OnDead)] = &[("skip", OnDead::Skip), ("hold", OnDead::Hold)];
+const ON_FILTER_ERROR: &[OnFilterError] = &[OnFilterError::Deliver, OnFilterError::Skip];
+const ON_DEAD: &[OnDead] = &[OnDead::Skip, OnDead::Hold];
 
 /// The value of that name; the default where none is written.
-fn one_of<T: Copy + Default>(keys: &mut Keys<'_>, key: &str, written: Option<&str>, allowed: &[(&str, T)]) -> T {
+fn one_of<T: Copy + Default>(keys: &mut Keys<'_>, key: &str, written: Option<&str>, allowed: &[T], name: fn(T) -> &'static str) -> T {
     let Some(text) = written else { return T::default() };
-    match allowed.iter().find(|(name, _)| *name == text) {
-        Some((_, value)) => *value,
+    match allowed.iter().find(|value| name(**value) == text) {
+        Some(value) => *value,
         None => {
             let path = keys.path(key);
             let shown = keys.report.quoted(&path, text);
-            let end = suggestion(text, allowed.iter().map(|(name, _)| *name));
+            let end = suggestion(text, allowed.iter().map(|value| name(*value)));
             keys.problem(key, format!("unknown value {shown}{end}"));
             T::default()
         }
@@ -116,8 +117,7 @@ fn filter(written: &file::Destination, keys: &mut Keys<'_>) -> Option<Filter> {
         Ok(filter) => return Some(filter),
         Err(error) => error,
     };
-    let path = keys.path("filter");
-    let message = if keys.report.is_expanded(&path) { error.without_text() } else { error.to_string() };
+    let message = if keys.is_expanded("filter") { error.without_text() } else { error.to_string() };
     keys.problem("filter", message);
     None
 }

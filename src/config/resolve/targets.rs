@@ -98,7 +98,8 @@ fn url(text: &str, written: &mut file::Destination, keys: &mut Keys<'_>) -> Opti
     let connect_timeout = keys.duration("connect_timeout", written.connect_timeout.as_deref(), UrlTarget::CONNECT_TIMEOUT);
     let dead_on = numbers(written.dead_on.take(), 400..=599, "a status of 400 to 599", keys);
     let append_path = written.append_path.unwrap_or(false);
-    Some(UrlTarget { url: url?, append_path, headers, auth, tls, connect_timeout, dead_on, sign })
+    let from_variable = keys.is_expanded("url");
+    Some(UrlTarget { url: url?, from_variable, append_path, headers, auth, tls, connect_timeout, dead_on, sign })
 }
 
 fn auth(written: &mut file::Destination, url: Option<&Url>, keys: &mut Keys<'_>) -> Option<Auth> {
@@ -174,15 +175,8 @@ fn is_field_value(value: &SecretString) -> bool {
 }
 
 fn client_tls(written: &file::ClientTls, keys: &mut Keys<'_>) -> ClientTls {
-    let mut path = |key: &str, written: Option<&str>| match written.map(str::trim) {
-        Some("") => {
-            keys.problem(key, "is empty: write the path of a PEM file");
-            None
-        }
-        path => path.map(PathBuf::from),
-    };
-    let ca = path("ca", written.ca.as_deref());
-    let pair = (path("cert", written.cert.as_deref()), path("key", written.key.as_deref()));
+    let ca = keys.pem("ca", written.ca.as_deref());
+    let pair = (keys.pem("cert", written.cert.as_deref()), keys.pem("key", written.key.as_deref()));
     let identity = match pair {
         (Some(cert), Some(key)) => Some((cert, key)),
         (None, None) => None,

@@ -59,6 +59,13 @@ mod tests {
     }
 
     #[test]
+    fn a_rate_that_is_shown_is_one_that_can_be_written() {
+        for text in ["50/s", "30/m", "1000/h"] {
+            assert_eq!(parse_rate(text).unwrap().to_string(), text);
+        }
+    }
+
+    #[test]
     fn names_fit_into_urls() {
         for right in ["stripe", "a", "0", "billing-eu_2"] {
             assert!(is_name(right), "{right}");

@@ -2,6 +2,8 @@
 
 use std::ffi::OsString;
 
+use crate::deliver::encoding::{exact, printable};
+use crate::deliver::sent::Sent;
 use crate::deliver::{facts, trace};
 use crate::domain::ClaimedDelivery;
 
@@ -17,36 +19,22 @@ pub(super) fn inherited() -> Vec<(&'static str, OsString)> {
 /// What is empty is not set. `random` becomes a trace's and a span's ID if the sender has begun no trace.
 pub(super) fn facts(delivery: &ClaimedDelivery, random: [u8; 24]) -> Vec<(String, String)> {
     let event = &delivery.event;
-    let sent = &event.headers;
-    let key = sent.get("idempotency-key").map_or_else(|| facts::idempotency_key(&event.key), printable);
-    let trace = trace::sent(sent).map_or_else(|| trace::fresh(random), |trace| printable(trace.as_bytes()));
+    let sent = Sent::of(&event.headers);
+    let key = sent.idempotency_key().map_or_else(|| facts::idempotency_key(&event.key), printable);
+    let trace = sent.trace().map_or_else(|| trace::fresh(random), |trace| printable(trace.as_bytes()));
     let request = [
         ("ONCEWARD_IDEMPOTENCY_KEY", key),
         ("ONCEWARD_TRACEPARENT", trace),
-        ("ONCEWARD_PROVIDER", facts::encode(&event.provider)),
+        ("ONCEWARD_PROVIDER", exact(&event.provider)),
         ("ONCEWARD_METHOD", printable(event.method.as_bytes())),
         ("ONCEWARD_PATH", printable(event.subpath.as_bytes())),
         ("ONCEWARD_QUERY", printable(event.query.as_bytes())),
-        ("ONCEWARD_CONTENT_TYPE", printable(sent.get("content-type").unwrap_or_default())),
+        ("ONCEWARD_CONTENT_TYPE", printable(event.headers.get("content-type").unwrap_or_default())),
         ("ONCEWARD_RECEIVED_AT", event.received_at.to_string()),
     ];
     let known = facts::known(delivery).into_iter().map(|(name, value)| (name.to_ascii_uppercase().replace('-', "_"), value));
     let request = request.into_iter().map(|(name, value)| (name.to_owned(), value));
     known.chain(request).filter(|(_, value)| !value.is_empty()).collect()
-}
-
-/// What the sender wrote as it stands, but for bytes that are neither visible ASCII nor a space, which are
-/// percent-encoded: a variable cannot hold a NUL, and line ends would deceive whoever reads a list of variables. Such
-/// bytes have no business in these values, and paths and queries bring an encoding of their own, so `%` stays.
-fn printable(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(bytes.len());
-    for &byte in bytes {
-        match byte {
-            b' '..=b'~' => text.push(char::from(byte)),
-            _ => text.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    text
 }
 
 #[cfg(test)]
@@ -95,6 +83,21 @@ mod tests {
     }
 
     #[test]
+    fn a_key_and_a_trace_that_do_not_go_on_are_ours() {
+        let trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00";
+        let hop = [("connection", "Idempotency-Key, traceparent"), ("idempotency-key", "theirs"), ("traceparent", trace)];
+        let blank = [("idempotency-key", " "), ("traceparent", "")];
+        for headers in [&hop[..], &blank[..]] {
+            let mut delivery = delivery();
+            let event = Arc::get_mut(&mut delivery.event).unwrap();
+            event.headers = headers.iter().map(|(name, value)| (*name, value.as_bytes())).collect();
+            let said = variables(&delivery);
+            assert_eq!(said["ONCEWARD_IDEMPOTENCY_KEY"], "github:guid%201");
+            assert_eq!(said["ONCEWARD_TRACEPARENT"], "00-abababababababababababababababab-abababababababab-01");
+        }
+    }
+
+    #[test]
     fn what_is_empty_is_not_set() {
         let mut delivery = delivery();
         let event = Arc::get_mut(&mut delivery.event).unwrap();
@@ -120,6 +123,5 @@ mod tests {
         for (name, value) in variables(&delivery) {
             assert!(value.bytes().all(|byte| (b' '..=b'~').contains(&byte)), "{name}: {value:?}");
         }
-        assert_eq!(printable(b"a/b c%20\0\n\xff"), "a/b c%20%00%0A%FF");
     }
 }

@@ -1,6 +1,6 @@
-//! The header fields of a forwarded request: the sender's own, without what concerns only its connection to us, and
-//! Onceward's.
+//! The header fields of a forwarded request: those of the sender's that go on, and Onceward's.
 
+use crate::deliver::sent::Sent;
 use crate::deliver::{facts, trace};
 use crate::domain::{ClaimedDelivery, HeaderBuilder, Headers, Timestamp};
 use crate::signing::{self, SigningKey};
@@ -12,21 +12,16 @@ const ADDED: usize = 512;
 /// it is signed for `now`, and the sender's fields of that kind stay behind; without, they are the sender's to send.
 pub(super) fn forwarded(delivery: &ClaimedDelivery, random: [u8; 24], keys: &[SigningKey], now: Timestamp) -> Headers {
     let event = &delivery.event;
-    let sent = &event.headers;
-    let mut fields = HeaderBuilder::with_capacity(sent.encoded().len() + ADDED);
-    let trace = trace::sent(sent);
-    let hop_by_hop: Vec<&[u8]> = named_by_connection(sent).collect();
+    let sent = Sent::of(&event.headers);
+    let mut fields = HeaderBuilder::with_capacity(event.headers.encoded().len() + ADDED);
     let is_ours = |name: &str| !keys.is_empty() && signing::FIELDS.contains(&name);
-    for (name, value) in sent.iter().filter(|(name, _)| is_forwarded(name, &hop_by_hop) && !is_ours(name)) {
-        // The recommendation has `tracestate` share the fate of its `traceparent`.
-        if trace.is_some() || !matches!(name, "traceparent" | "tracestate") {
-            fields.push(name, value);
-        }
+    for (name, value) in sent.fields().filter(|(name, _)| !is_ours(name)) {
+        fields.push(name, value);
     }
-    if trace.is_none() {
+    if sent.trace().is_none() {
         fields.push("traceparent", trace::fresh(random).as_bytes());
     }
-    if sent.get("idempotency-key").is_none() {
+    if sent.idempotency_key().is_none() {
         fields.push("idempotency-key", facts::idempotency_key(&event.key).as_bytes());
     }
     for (name, value) in facts::known(delivery) {
@@ -40,20 +35,6 @@ pub(super) fn forwarded(delivery: &ClaimedDelivery, random: [u8; 24], keys: &[Si
         }
     }
     fields.build()
-}
-
-/// Whether a field of the sender's goes on: not the hop-by-hop ones (RFC 9110, 7.6.1), not what the client sets anew,
-/// and nothing that could pass for Onceward's own.
-fn is_forwarded(name: &str, hop_by_hop: &[&[u8]]) -> bool {
-    let dropped = matches!(name, "connection" | "keep-alive" | "te" | "trailer" | "transfer-encoding" | "upgrade")
-        || matches!(name, "host" | "content-length" | "expect")
-        || name.starts_with("proxy-")
-        || name.starts_with("onceward-");
-    !dropped && !hop_by_hop.iter().any(|named| named.eq_ignore_ascii_case(name.as_bytes()))
-}
-
-fn named_by_connection(sent: &Headers) -> impl Iterator<Item = &[u8]> {
-    sent.all("connection").flat_map(|value| value.split(|&byte| byte == b',')).map(<[u8]>::trim_ascii)
 }
 
 #[cfg(test)]
@@ -160,6 +141,18 @@ mod tests {
     fn the_senders_idempotency_key_stays() {
         let fields = forwarded(&delivery("1", "", &[("idempotency-key", "\"theirs\"")]), [1; 24]);
         assert_eq!(fields.all("idempotency-key").collect::<Vec<_>>(), [b"\"theirs\""]);
+    }
+
+    #[test]
+    fn a_key_and_a_trace_that_do_not_go_on_are_ours() {
+        let trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00";
+        let hop =
+            [("connection", "Idempotency-Key, traceparent"), ("idempotency-key", "theirs"), ("traceparent", trace), ("tracestate", "a=1")];
+        let blank = [("idempotency-key", ""), ("idempotency-key", " "), ("traceparent", "")];
+        let ours = list(&forwarded(&delivery("1", "", &[]), [1; 24]));
+        for sent in [&hop[..], &blank[..]] {
+            assert_eq!(list(&forwarded(&delivery("1", "", sent), [1; 24])), ours);
+        }
     }
 
     #[test]

@@ -11,7 +11,6 @@ use crate::config::{Destination, Retry, Target};
 use crate::domain::{Backlog, Clock, Code, LaneState, Lanes, Timestamp, print_duration};
 use crate::history::{Control, History};
 use crate::http::problem::Problem;
-use crate::route::OnFilterError;
 
 /// What the endpoints look at.
 pub(in crate::http) struct Destinations {
@@ -28,7 +27,7 @@ pub(in crate::http) struct Destinations {
 struct View<'d> {
     name: &'d str,
     kind: &'static str,
-    /// Where it goes, without credentials, query and arguments.
+    /// Where it goes, without credentials, query and arguments; without the path, where the URL came out of a variable.
     target: String,
     from: Vec<&'d str>,
     types: Vec<String>,
@@ -37,7 +36,7 @@ struct View<'d> {
     on_filter_error: &'static str,
     timeout: String,
     concurrency: usize,
-    /// `50/1s`; `null` for any number.
+    /// `50/s`; `null` for any number.
     rate_limit: Option<String>,
     order_by: Option<String>,
     on_dead: &'static str,
@@ -148,13 +147,10 @@ impl Known {
             from: destination.from.iter().map(|source| &**source).collect(),
             types: destination.types.iter().map(ToString::to_string).collect(),
             filtered: destination.filter.is_some(),
-            on_filter_error: match destination.on_filter_error {
-                OnFilterError::Deliver => "deliver",
-                OnFilterError::Skip => "skip",
-            },
+            on_filter_error: destination.on_filter_error.as_str(),
             timeout: print_duration(destination.timeout),
             concurrency: destination.concurrency,
-            rate_limit: destination.rate_limit.map(|rate| format!("{}/{}", rate.count, print_duration(rate.per))),
+            rate_limit: destination.rate_limit.map(|rate| rate.to_string()),
             order_by: destination.order_by.as_ref().map(ToString::to_string),
             on_dead: destination.on_dead.as_str(),
             retry: retry(&destination.retry),

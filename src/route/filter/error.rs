@@ -72,7 +72,7 @@ pub(in super::super) enum Fault {
     Absent,
     #[error("it took more than {} ms", super::TIME.as_millis())]
     Late,
-    #[error("no thread was free for {} ms", super::TIME.as_millis())]
+    #[error("no thread was free in time")]
     Busy,
     #[error(transparent)]
     Unread(#[from] Unread),

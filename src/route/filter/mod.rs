@@ -37,7 +37,7 @@ pub(super) use error::Fault;
 pub use error::FilterError;
 pub(super) use facts::{Asked, Facts};
 
-/// How long all filters of an event may take together.
+/// How long all filters of an event may take together, once it is their turn.
 pub(super) const TIME: Duration = Duration::from_millis(100);
 /// The longest text of a filter.
 const MOST_TEXT: usize = 4 << 10;

@@ -34,13 +34,46 @@ from = ["billing"]
 types = ["invoice.*"]
 filter = "body.key != '${NEW}'"
 order_by = "/hunter2"
+on_dead = "hold"
 url = "http://user:hunter2@127.0.0.1:3000/ledger"
+timeout = "7s"
+concurrency = 3
+rate_limit = "50/s"
+retry = { schedule = ["5s", "5m"] }
+circuit = { failures = 4, probe = "2s", max_probe = "3m" }
+sign = "whsec_aHVudGVyMmh1bnRlcjJodW50ZXIyaHVudGVyMg=="
+[destinations.chat]
+from = ["billing", "onceward"]
+url = "${CHAT}"
 "#;
     std::fs::write(folder.path().join("onceward.toml"), file).unwrap();
     let mut checking = command(folder.path(), &["check"]);
-    checking.env("NEW", "whsec_hunter2").env("OLD", "whsec_hunter22");
-    let shown = ["billing", "stripe", "/hooks/billing", "ledger", "http://127.0.0.1:3000/ledger", "invoice.*", "filter", "yes", "by value"];
-    Ran::of(checking).await.ended(0).says(&shown).says(&["warning: source open: verify = \"none\""]).says(&["the configuration is valid"]);
+    checking.env("NEW", "whsec_hunter2").env("OLD", "whsec_hunter22").env("CHAT", "https://chat.example/hunter2");
+    let shown = [
+        "billing",
+        "stripe",
+        "/hooks/billing",
+        "ledger",
+        "http://127.0.0.1:3000/ledger",
+        "invoice.*",
+        "yes, on error deliver",
+        "by value, on dead hold",
+    ];
+    let settings = [
+        "to chat; rejections 100/m",
+        "https://chat.example/…",
+        "50/s",
+        "after 5s, 5m",
+        "4 failures, probes 2s to 3m",
+        "12 attempts, 5s to 12h",
+    ];
+    Ran::of(checking)
+        .await
+        .ended(0)
+        .says(&shown)
+        .says(&settings)
+        .says(&["warning: source open: verify = \"none\""])
+        .says(&["the configuration is valid"]);
 }
 
 /// A file, and what must be said about it.
