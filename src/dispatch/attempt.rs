@@ -56,13 +56,21 @@ impl Worker {
             return None;
         }
         failpoint::reach("finish.after");
-        told.iter().flat_map(|told| &told.deliveries).for_each(|due| self.wake.wake(&due.destination));
+        if let Some(told) = &told {
+            self.tell_of(told);
+        }
         self.observer.happened(&Happening::Attempted(ended.told()));
         match ended.finished.verdict {
             Verdict::RetryAt(at) => Some(at),
             // Whoever stood behind it may have stepped forward.
             Verdict::Delivered | Verdict::Dead => ended.finished.lease.ordered.then(|| self.clock.now()),
         }
+    }
+
+    /// An event of Onceward's own is recorded.
+    fn tell_of(&self, OwnEvent { event, deliveries }: &OwnEvent) {
+        deliveries.iter().for_each(|due| self.wake.wake(&due.destination));
+        self.observer.happened(&Happening::Accepted { event: &event.key, event_type: &event.event_type, deliveries: deliveries.len() });
     }
 
     /// Takes the delivery, so that the event's content is let go with it.

@@ -36,6 +36,7 @@ async fn a_dead_delivery_is_told_with_its_reason_once() {
     assert_eq!((&data["attempts"], &data["error"]), (&1.into(), &"answered 410: the destination is gone".into()));
     app.settled().await;
     assert_eq!(app.rows("/api/v1/events?source=onceward&type=onceward.delivery.dead").await.len(), 1);
+    assert_eq!(app.metric("onceward_events_total{source=\"onceward\"}").await, 1.0);
     app.stop().await;
 }
 
