@@ -2,29 +2,22 @@ use bytes::Bytes;
 
 use super::*;
 use crate::config::Auth;
-use crate::domain::{DeliveryId, EventKey, Headers, Lease, ManualClock, StoredEvent, Timestamp};
+use crate::deliver::testing;
+use crate::domain::{Headers, ManualClock, StoredEvent, Timestamp};
 use crate::net::testing::{Answer, Server};
 
 const BODY: &[u8] = b"{\"a\": 1}\n\xff\x00";
 
 fn delivery() -> ClaimedDelivery {
-    ClaimedDelivery {
-        lease: Lease { delivery: DeliveryId(7), attempt: 1, ordered: false },
-        destination: "deploy".into(),
-        failures: 0,
-        replay: false,
-        event: Arc::new(StoredEvent {
-            key: EventKey { source: "github".into(), event_id: "guid 1".into() },
-            provider: "github".into(),
-            event_type: "push".to_owned(),
-            method: "PUT".to_owned(),
-            subpath: "/eu/1".to_owned(),
-            query: "a=1".to_owned(),
-            headers: [("content-type", &b"text/plain"[..]), ("host", b"us"), ("content-length", b"3")].into_iter().collect::<Headers>(),
-            body: Bytes::from_static(BODY),
-            received_at: Timestamp::from_secs(0),
-        }),
-    }
+    let common = testing::delivery();
+    let event = StoredEvent {
+        subpath: "/eu/1".to_owned(),
+        query: "a=1".to_owned(),
+        headers: [("content-type", &b"text/plain"[..]), ("host", b"us"), ("content-length", b"3")].into_iter().collect(),
+        body: Bytes::from_static(BODY),
+        ..(*common.event).clone()
+    };
+    ClaimedDelivery { event: Arc::new(event), ..common }
 }
 
 fn destination(url: Url, append_path: bool, timeout: Duration) -> HttpDestination {
