@@ -55,6 +55,7 @@ impl BuildError {
     pub fn key(&self) -> String {
         match self {
             Self::Client(SetupError { key: Some(key), .. }) => format!(".{key}"),
+            Self::UnknownHandler { .. } => ".handler".to_owned(),
             _ => String::new(),
         }
     }

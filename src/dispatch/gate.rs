@@ -123,6 +123,11 @@ impl Gate {
         End { change, was_narrow }
     }
 
+    /// Until when nothing goes there because it is overloaded.
+    pub(super) fn overloaded_until(&self, now: Instant) -> Option<Instant> {
+        self.lock().brake.until(now)
+    }
+
     /// When the next probe may begin, while the circuit is open.
     pub(super) fn next_probe(&self, now: Instant) -> Option<Instant> {
         self.lock().circuit.opens_at(now)

@@ -104,7 +104,8 @@ impl Post {
     pub(super) fn state(&self) -> LaneState {
         let now = Instant::now();
         let next_probe = self.gate.next_probe(now).map(|at| at.duration_since(now));
-        LaneState { destination: Arc::clone(&self.name), in_flight: self.running(), next_probe }
+        let overloaded = self.gate.overloaded_until(now).map(|at| at.duration_since(now));
+        LaneState { destination: Arc::clone(&self.name), in_flight: self.running(), next_probe, overloaded }
     }
 
     /// The other end of what is handed over: for the lane, once.

@@ -234,6 +234,8 @@ pub struct LaneState {
     pub in_flight: usize,
     /// The wait until the next probe may begin, while the circuit is open.
     pub next_probe: Option<Duration>,
+    /// For how long nothing goes there because it has said that it is overloaded.
+    pub overloaded: Option<Duration>,
 }
 
 /// Tells how destinations fare.

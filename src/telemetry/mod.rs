@@ -13,7 +13,7 @@ use tracing::{debug, info, warn};
 pub use log::{Format, init};
 pub use metrics::Metrics;
 
-use crate::domain::{AttemptEnd, Buried, Code, DeliveryId, EventKey, Happening, Observer, Outcome, Verdict};
+use crate::domain::{AttemptEnd, Buried, Code, DeliveryId, EventKey, Happening, OWN_SOURCE, Observer, Outcome, Verdict};
 
 /// Turns happenings into log lines and metrics.
 pub struct Telemetry {
@@ -194,7 +194,8 @@ impl Observer for Telemetry {
             Happening::Verified { source, by } => self.source(source).count_verified(&self.metrics, source, by),
             Happening::Accepted { event, event_type, deliveries } => {
                 let counters = self.source(&event.source);
-                counters.accepted.increment(1);
+                // What Onceward says itself has not come by a request.
+                counters.accepted.increment(u64::from(&*event.source != OWN_SOURCE));
                 counters.events.increment(1);
                 debug!(source.name = &*event.source, event.id = ?event.event_id, event.r#type = ?event_type, deliveries, "accepted");
             }
@@ -218,7 +219,7 @@ impl Observer for Telemetry {
             }
             Happening::Ordered { what, destination, delivery } => ordered(what, destination, *delivery),
             Happening::Job { id, kind, status, total, done, failed } => {
-                info!(job.id = id, job.kind = kind, job.status = status.as_str(), total, done, failed, "a job has begun or ended");
+                info!(job.id = id, job.kind = kind, job.status = status.as_str(), total, done, failed, "job");
             }
             Happening::UnknownSource { name, quiet } => {
                 // What was asked for is no label: anyone could make any number of them.

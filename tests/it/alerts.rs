@@ -37,6 +37,7 @@ async fn a_dead_delivery_is_told_with_its_reason_once() {
     app.settled().await;
     assert_eq!(app.rows("/api/v1/events?source=onceward&type=onceward.delivery.dead").await.len(), 1);
     assert_eq!(app.metric("onceward_events_total{source=\"onceward\"}").await, 1.0);
+    assert_eq!(app.metric("onceward_requests_total{source=\"onceward\",outcome=\"accepted\"}").await, 0.0, "nobody has sent it");
     app.stop().await;
 }
 

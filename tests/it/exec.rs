@@ -284,7 +284,7 @@ async fn check_tells_of_a_handler_that_is_not_registered() {
     let folder = tempfile::tempdir().unwrap();
     let file = format!("{GITHUB}[destinations.ledger]\nfrom = [\"github\"]\nhandler = \"ledger\"\n");
     std::fs::write(folder.path().join("onceward.toml"), file).unwrap();
-    let said = ["destinations.ledger: there is no handler \"ledger\"; none is registered", "programs that embed Onceward"];
+    let said = ["destinations.ledger.handler: there is no handler \"ledger\"; none is registered", "programs that embed Onceward"];
     for name in ["check", "serve"] {
         Ran::of(command(folder.path(), &[name])).await.ended(78).complains(&said);
     }

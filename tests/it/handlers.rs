@@ -123,6 +123,6 @@ async fn a_handler_that_nobody_has_registered_is_found_at_the_start() {
     let extras = Extras { handlers: Handlers::default().with("ledger", async |_| Ok(())), ..Extras::default() };
     let error = App::start_with(&config, extras).await.err().expect("it does not start");
     assert!(matches!(error, StartError::Destination { .. }) && error.is_configuration());
-    assert_eq!(error.to_string(), "destinations.mail: there is no handler \"mailer\"; registered are ledger");
+    assert_eq!(error.to_string(), "destinations.mail.handler: there is no handler \"mailer\"; registered are ledger");
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "and leaves nothing behind");
 }

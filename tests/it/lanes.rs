@@ -130,6 +130,20 @@ async fn a_destination_that_keeps_failing_is_left_alone_but_for_probes_until_it_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_destination_that_is_overloaded_shows_until_when_nothing_goes_there() {
+    let receiver = Receiver::start().await;
+    receiver.next([Behaviour::RetryAfter(429, "30".into())]);
+    let app = TestApp::start(&destination(&receiver, "")).await;
+    assert_eq!(state(&app).await["overloaded_until"], Value::Null);
+    send(&app, "one", "{}").await;
+    until("it shows", async || state(&app).await["overloaded_until"].is_string()).await;
+    send(&app, "two", "{}").await;
+    let waits = delivery(&app, "two").await;
+    assert_eq!((&waits["status"], &waits["attempts"], receiver.seen().len()), (&"pending".into(), &0.into(), 1));
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_rate_limit_is_kept_and_everything_arrives() {
     let receiver = Receiver::start().await;
     let app = TestApp::start(&destination(&receiver, "rate_limit = \"50/s\"\n")).await;

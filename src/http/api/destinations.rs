@@ -42,6 +42,8 @@ struct View<'d> {
     on_dead: &'static str,
     retry: RetryView,
     circuit: CircuitView,
+    /// Until when nothing goes there because it has said that it is overloaded.
+    overloaded_until: Option<Timestamp>,
     /// Whether nothing goes there until it is released.
     paused: bool,
     /// Attempts under way.
@@ -155,6 +157,7 @@ impl Known {
             on_dead: destination.on_dead.as_str(),
             retry: retry(&destination.retry),
             circuit: self.circuit(destination, lane),
+            overloaded_until: lane.and_then(|lane| lane.overloaded).map(|wait| self.now.plus(wait)),
             paused: self.paused.contains(&**name),
             in_flight: lane.map_or(0, |lane| lane.in_flight),
             pending: backlog.map_or(0, |backlog| backlog.pending),
