@@ -101,9 +101,14 @@ impl Gate {
     }
 
     /// One that was counted does not begin.
-    pub(super) fn began_not(&self) {
-        if let Some(pace) = &mut self.lock().pace {
+    pub(super) fn began_not(&self, now: Instant, probe: bool) {
+        let mut state = self.lock();
+        if let Some(pace) = &mut state.pace {
             pace.give_back();
+        }
+        if probe {
+            // It has told nothing, and nothing changes by it but that there may be another one.
+            let _ = state.circuit.ended(now, Health::Unknown, true);
         }
     }
 
@@ -222,6 +227,9 @@ mod tests {
         assert_eq!(gate.room(later, 6), room(1, true), "nothing was due");
         gate.began(later, 1, true);
         assert_eq!(gate.room(later, 6), Room::AfterAnEnd);
+        gate.began_not(later, true);
+        assert_eq!(gate.room(later, 6), room(1, true), "one that was not made is made again");
+        gate.began(later, 1, true);
         assert_eq!(gate.next_probe(later), Some(later));
         assert_eq!(gate.ended(later, Health::Well, None, true), End { change: Some(Change::Closed), was_narrow: true });
         assert_eq!((gate.room(later, 0), gate.next_probe(later)), (room(1, false), None), "no rush");

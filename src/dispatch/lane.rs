@@ -20,7 +20,7 @@ use super::gate::Room;
 use super::leases::Leases;
 use super::place::Place;
 use super::post::{Handed, Post};
-use super::waiting::Waiting;
+use super::waiting::{Waiting, Which};
 use crate::domain::{ClaimedDelivery, Happening, OnDead, Timestamp};
 use crate::failpoint;
 use crate::store::{Claim, ClaimRequest, StoreError};
@@ -127,7 +127,7 @@ impl Lane {
     async fn step(&mut self, shutdown: &CancellationToken) -> bool {
         let post = Arc::clone(&self.post);
         let may_begin = self.tasks.len() < post.concurrency + UNCOMMITTED;
-        let may_look = self.called && self.claiming.is_none() && self.waiting.len() <= FEW && may_begin;
+        let may_look = self.called && self.claiming.is_none() && self.waiting.len() <= FEW && !post.is_full() && may_begin;
         tokio::select! {
             biased;
             () = shutdown.cancelled() => return false,
@@ -171,7 +171,7 @@ impl Lane {
     /// What waits goes back if no place has become free for long: the destination does not keep up.
     async fn lose_patience(&mut self) {
         let now = Instant::now();
-        match self.post.has_ended_since(now - PATIENCE) {
+        match self.post.has_ended_within(PATIENCE, now) {
             true => self.waits_until = now + PATIENCE,
             false => self.hand_back().await,
         }
@@ -319,7 +319,7 @@ impl Lane {
             let lost = self.worker.outbox.renew(leases.to_vec(), until).await?;
             failpoint::reach("renew.after");
             self.leases.give_up(&lost);
-            self.waiting.forget(&lost);
+            self.waiting.give_up(Which::Under(&lost)).iter().for_each(|lease| self.leases.remove(lease));
         }
         self.leases.renewed(until);
         self.next_renewal = Instant::now() + RENEW_EVERY;
@@ -338,11 +338,8 @@ impl Lane {
     /// Gives back what waits, to be claimed again when it may begin.
     async fn hand_back(&mut self) {
         self.post.caught_up(false);
-        let mut unbegun = Vec::new();
-        while let Some(taken) = self.waiting.pop() {
-            self.leases.remove(&taken.delivery.lease);
-            unbegun.push(taken.delivery.lease);
-        }
+        let unbegun = self.waiting.give_up(Which::All);
+        unbegun.iter().for_each(|lease| self.leases.remove(lease));
         self.called = true;
         self.give_back(unbegun, false).await;
     }

@@ -14,7 +14,7 @@ use crate::domain::{ClaimedDelivery, LaneState, Observer, Reservation};
 
 /// Deliveries that may be taken before there is a place for them.
 const WAITING: usize = 256;
-/// Beyond so many bytes of their bodies no more are handed over.
+/// Beyond so many bytes of their bodies no more are taken.
 const WAITING_BYTES: usize = 4 << 20;
 /// A destination keeps up while an attempt has ended so recently.
 const RECENTLY: Duration = Duration::from_millis(100);
@@ -113,14 +113,14 @@ impl Post {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    /// Whether an attempt has ended since then.
-    pub(super) fn has_ended_since(&self, then: Instant) -> bool {
-        self.begun + Duration::from_millis(self.last_end.load(Ordering::SeqCst)) >= then
+    /// Whether an attempt has ended so recently. At its beginning a lane is taken to keep up.
+    pub(super) fn has_ended_within(&self, time: Duration, now: Instant) -> bool {
+        now.duration_since(self.begun + Duration::from_millis(self.last_end.load(Ordering::SeqCst))) <= time
     }
 
     /// Whether the destination lets attempts end so fast that more can be taken than there are places.
     pub(super) fn keeps_up(&self, now: Instant) -> bool {
-        self.has_ended_since(now.checked_sub(RECENTLY).unwrap_or(now))
+        self.has_ended_within(RECENTLY, now)
     }
 
     /// An attempt has ended.
@@ -144,6 +144,11 @@ impl Post {
         u32::try_from(self.concurrency + WAITING).unwrap_or(u32::MAX)
     }
 
+    /// Whether so much waits for a place that no more is to be taken.
+    pub(super) fn is_full(&self) -> bool {
+        self.waiting_bytes.load(Ordering::SeqCst) > WAITING_BYTES
+    }
+
     /// How many tickets may be taken: as many as there are while the destination keeps up, else one for each place.
     pub(super) fn free_tickets(&self, now: Instant) -> usize {
         let free = self.tickets.available_permits();
@@ -153,8 +158,7 @@ impl Post {
     /// A ticket for an attempt that begins with the commit of its delivery, or soon after it while the destination keeps up.
     pub(super) fn reserve(self: &Arc<Self>) -> Option<Reservation> {
         let now = Instant::now();
-        let is_full = self.waiting_bytes.load(Ordering::SeqCst) > WAITING_BYTES;
-        if !self.caught_up.load(Ordering::SeqCst) || is_full || (self.free_tickets(now) == 0) {
+        if !self.caught_up.load(Ordering::SeqCst) || self.is_full() || self.free_tickets(now) == 0 {
             return None;
         }
         let ticket = Arc::clone(&self.tickets).try_acquire_owned().ok()?;
@@ -184,7 +188,7 @@ impl Kept {
 impl Drop for Kept {
     fn drop(&mut self) {
         if self.ticket.is_some() {
-            self.post.gate.began_not();
+            self.post.gate.began_not(Instant::now(), false);
         }
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Instant;
 
 use super::post::Post;
 use crate::domain::{ClaimedDelivery, Lease};
@@ -24,6 +25,24 @@ pub(super) struct Taken {
     pub(super) ticket: OwnedSemaphorePermit,
     /// Whether it probes an open circuit.
     pub(super) probe: bool,
+}
+
+/// Which of those that wait.
+#[derive(Clone, Copy)]
+pub(super) enum Which<'l> {
+    /// All of them.
+    All,
+    /// Those under these leases.
+    Under(&'l [Lease]),
+}
+
+impl Which<'_> {
+    fn has(self, lease: &Lease) -> bool {
+        match self {
+            Self::All => true,
+            Self::Under(leases) => leases.contains(lease),
+        }
+    }
 }
 
 impl Waiting {
@@ -60,13 +79,20 @@ impl Waiting {
         self.queue.front().is_some_and(|taken| taken.probe)
     }
 
-    /// Forgets those whose leases are lost.
-    pub(super) fn forget(&mut self, lost: &[Lease]) {
-        for taken in std::mem::take(&mut self.queue) {
-            match lost.contains(&taken.delivery.lease) {
-                true => drop(self.post.waiting_bytes.fetch_sub(taken.delivery.event.body.len(), Ordering::SeqCst)),
-                false => self.queue.push_back(taken),
+    /// Gives up those of these leases, or all, and returns their leases. Nothing of them has begun, and the gate learns that: a
+    /// probe that is never made would keep the circuit shut for ever.
+    pub(super) fn give_up(&mut self, which: Which<'_>) -> Vec<Lease> {
+        let mut given_up = Vec::new();
+        for _ in 0..self.queue.len() {
+            let Some(taken) = self.pop() else { break };
+            let Taken { delivery, ticket, probe } = taken;
+            if which.has(&delivery.lease) {
+                self.post.gate.began_not(Instant::now(), probe);
+                given_up.push(delivery.lease);
+            } else {
+                self.push(delivery, ticket, probe);
             }
         }
+        given_up
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{sleep_until, timeout};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use super::Lane;
 use crate::domain::{Happening, Lease};
@@ -15,13 +15,16 @@ const RELEASE_TIMEOUT: Duration = Duration::from_secs(1);
 impl Lane {
     /// Lets attempts in flight go on for the grace period, and hands back what is unfinished.
     pub(super) async fn stop(mut self, grace: Duration) {
+        let deadline = Instant::now() + grace;
         self.post.caught_up(false);
-        if let Some(claiming) = self.claiming.take() {
-            let outcome = claiming.await;
+        // A claim that is not heard of in time leaves its leases to this process's end.
+        if let Some(claiming) = self.claiming.take()
+            && let Ok(outcome) = timeout_at(deadline, claiming).await
+        {
             self.claimed(outcome);
         }
         self.hand_back().await;
-        if timeout(grace, self.let_end()).await.is_err() {
+        if timeout_at(deadline, self.let_end()).await.is_err() {
             self.interrupt().await;
         }
     }
@@ -53,6 +56,7 @@ impl Lane {
         self.give_back(leases, true).await;
     }
 
+    /// Hands leases back; what cannot be handed back runs out by itself.
     pub(super) async fn give_back(&mut self, leases: Vec<Lease>, begun: bool) {
         if leases.is_empty() {
             return;

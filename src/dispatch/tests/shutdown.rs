@@ -59,6 +59,16 @@ async fn shutdown_waits_for_an_end_that_the_store_refuses_at_first() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn shutdown_does_not_wait_beyond_the_grace_period_for_a_claim_that_never_comes_back() {
+    let bench = Bench::new();
+    close(&bench.outbox.claim_gate);
+    let running = bench.run_idle(vec![lane("a", &FakeDestination::willing())]).await;
+    bench.shutdown.cancel();
+    running.task.await.unwrap();
+    assert_eq!(bench.elapsed(), GRACE);
+}
+
+#[tokio::test(start_paused = true)]
 async fn shutdown_of_an_idle_or_failing_dispatcher_is_immediate() {
     let bench = Bench::new();
     bench.outbox.state().failing_claims = 1;
