@@ -6,15 +6,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use rusqlite::{OptionalExtension as _, Row};
 
 use super::fault::Fault;
 use super::names::Role;
 use super::queue::Priority;
 use super::unit::{Operation, Unit};
-use super::{control, lines};
-use crate::domain::{Buried, ClaimedDelivery, DeliveryId, EventKey, Headers, Lease, StoredEvent, Timestamp};
+use super::{control, lines, stored};
+use crate::domain::{Buried, ClaimedDelivery, DeliveryId, EventKey, Lease, StoredEvent, Timestamp};
 use crate::failpoint;
 use crate::store::{Claim, ClaimRequest};
 
@@ -213,57 +212,9 @@ const PUT_OFF: &str = "UPDATE delivery SET owner = NULL, due_at = ?2, last_error
 
 /// The event with its payload, or the reason why it cannot be delivered.
 fn load(unit: &mut Unit<'_>, seq: i64) -> Result<Loaded, Fault> {
-    let mut statement = unit.conn.prepare_cached(LOAD)?;
-    let Some(raw) = statement.query_row([seq], RawEvent::read).optional()? else {
-        return Ok(Err(Undeliverable::Ever("the event's payload is no longer stored")));
-    };
-    let Ok(headers) = Headers::from_encoded(raw.headers) else {
-        return Ok(Err(Undeliverable::Ever("the event's stored headers cannot be read")));
-    };
-    Ok(Ok(StoredEvent {
-        key: EventKey { source: unit.name(raw.source)?, event_id: raw.event_id },
-        provider: unit.name(raw.provider)?,
-        event_type: unit.name(raw.event_type)?.as_ref().to_owned(),
-        method: raw.method,
-        subpath: raw.subpath,
-        query: raw.query,
-        headers,
-        body: raw.body,
-        received_at: raw.received_at,
-    }))
+    Ok(match stored::event(unit.conn, seq, |name| unit.name(name))? {
+        Some(Ok(event)) => Ok(event),
+        Some(Err(stored::UnreadableHeaders)) => Err(Undeliverable::Ever("the event's stored headers cannot be read")),
+        None => Err(Undeliverable::Ever("the event's payload is no longer stored")),
+    })
 }
-
-/// An event with its names still numbers.
-struct RawEvent {
-    source: i64,
-    event_id: Arc<str>,
-    provider: i64,
-    event_type: i64,
-    method: String,
-    subpath: String,
-    query: String,
-    received_at: Timestamp,
-    headers: Vec<u8>,
-    body: Bytes,
-}
-
-impl RawEvent {
-    fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
-        Ok(Self {
-            source: row.get(0)?,
-            event_id: row.get(1)?,
-            provider: row.get(2)?,
-            event_type: row.get(3)?,
-            method: row.get(4)?,
-            subpath: row.get(5)?,
-            query: row.get(6)?,
-            received_at: Timestamp::from_millis(row.get(7)?),
-            headers: row.get(8)?,
-            body: row.get::<_, Vec<u8>>(9)?.into(),
-        })
-    }
-}
-
-const LOAD: &str = "
-    SELECT e.source, e.event_id, e.provider, e.type, e.method, e.subpath, e.query, e.received_at, p.headers, p.body
-    FROM event e JOIN payload p ON p.seq = e.seq WHERE e.seq = ?1";

@@ -32,6 +32,7 @@ mod rejections;
 mod reverify;
 mod roles;
 mod span;
+mod stored;
 mod unit;
 mod writer;
 

@@ -53,8 +53,7 @@ impl Names {
         if let Some(name) = self.names.get(&id) {
             return Ok(Arc::clone(name));
         }
-        let name: String = conn.prepare_cached("SELECT name FROM name WHERE id = ?1")?.query_row([id], |row| row.get(0))?;
-        let name: Arc<str> = name.into();
+        let name = of(conn, id)?;
         self.make_room();
         self.names.insert(id, Arc::clone(&name));
         Ok(name)
@@ -84,6 +83,11 @@ impl Names {
         self.names.insert(id, Arc::clone(&name));
         self.ids[role as usize].insert(name, id);
     }
+}
+
+/// The name of a number, uncached.
+pub(super) fn of(conn: &Connection, id: i64) -> rusqlite::Result<Arc<str>> {
+    conn.prepare_cached("SELECT name FROM name WHERE id = ?1")?.query_row([id], |row| row.get(0))
 }
 
 /// The number of a name, uncached.

@@ -120,6 +120,6 @@ const CALL_OFF: &str = "UPDATE job SET state = 2, finished_at = ?2 WHERE id = ?1
 pub(super) mod plans {
     //! What plans are looked at of.
     pub(in super::super) use super::matching::{DELIVERIES, EVENTS, WINDOW, deliveries_within, events_within};
-    pub(in super::super) use super::replay::{RECORDED, SOURCE};
+    pub(in super::super) use super::replay::SOURCE;
     pub(in super::super) use super::step::GO_ON;
 }

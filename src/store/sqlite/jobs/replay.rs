@@ -1,44 +1,22 @@
 //! Delivering a recorded event again.
 
-use std::sync::Arc;
+use rusqlite::{Connection, OptionalExtension as _};
 
-use rusqlite::{Connection, OptionalExtension as _, Row};
-
-use super::super::conditions::unknown;
-use super::super::deliveries;
 use super::super::fault::Fault;
 use super::super::new_delivery::NewDelivery;
 use super::super::unit::{Operation, Unit};
-use crate::domain::{DeliveryId, Due, EventKey, Headers, StoredEvent, Timestamp};
+use super::super::{deliveries, names, stored};
+use crate::domain::{DeliveryId, Due, StoredEvent, Timestamp};
 use crate::store::DeliveryRow;
 
 /// An event as a destination gets it; `None` when it is not there whole, or cannot be read. What cannot be read is this event's
 /// trouble alone: whoever goes through many goes on with the next.
 pub(in super::super) fn recorded(conn: &Connection, event: i64) -> rusqlite::Result<Option<StoredEvent>> {
-    match conn.prepare_cached(RECORDED)?.query_row([event], read) {
-        Ok(found) => Ok(Some(found)),
+    match stored::event(conn, event, |id| names::of(conn, id)) {
+        Ok(found) => Ok(found.and_then(Result::ok)),
         Err(error) if Fault::of(&error).may_be_one() => Ok(None),
         Err(error) => Err(error),
     }
-}
-
-pub(in super::super) const RECORDED: &str = "
-    SELECT (SELECT name FROM name WHERE id = e.source), e.event_id, (SELECT name FROM name WHERE id = e.provider),
-           (SELECT name FROM name WHERE id = e.type), e.method, e.subpath, e.query, e.received_at, p.headers, p.body
-    FROM event e JOIN payload p ON p.seq = e.seq WHERE e.seq = ?1";
-
-fn read(row: &Row<'_>) -> rusqlite::Result<StoredEvent> {
-    Ok(StoredEvent {
-        key: EventKey { source: row.get::<_, Arc<str>>(0)?, event_id: row.get(1)? },
-        provider: row.get(2)?,
-        event_type: row.get(3)?,
-        method: row.get(4)?,
-        subpath: row.get(5)?,
-        query: row.get(6)?,
-        received_at: Timestamp::from_millis(row.get(7)?),
-        headers: Headers::from_encoded(row.get::<_, Vec<u8>>(8)?).map_err(|_| unknown(8, "an encoding of headers"))?,
-        body: row.get::<_, Vec<u8>>(9)?.into(),
-    })
 }
 
 /// Makes new deliveries for a recorded event.

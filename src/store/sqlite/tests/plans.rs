@@ -7,7 +7,7 @@ use crate::domain::{DeliveryStatus, EventStatus, Verdict, VerifiedEvent, Verifie
 use crate::store::contract::{at, attempt, fresh, names, page, parts};
 use crate::store::sqlite::conditions::Conditions;
 use crate::store::sqlite::jobs::plans as jobs;
-use crate::store::sqlite::{claim, deliveries, events, keys, lines, prune, record, reverify};
+use crate::store::sqlite::{claim, deliveries, events, keys, lines, prune, record, reverify, stored};
 use crate::store::{DeliveryFilter, EventFilter, Inbox as _, Order, Page};
 
 /// Events in the database.
@@ -181,7 +181,7 @@ async fn what_is_looked_up_by_key_is_searched_and_never_scanned() {
         (reverify::REFUSED_OF, "SEARCH r USING COVERING INDEX rejection_source (source=?)"),
         (prune::DELETE_TYPE, "COVERING INDEX event_type"),
         (prune::OLD_EVENTS, "INTEGER PRIMARY KEY"),
-        (jobs::RECORDED, "INTEGER PRIMARY KEY"),
+        (stored::EVENT, "INTEGER PRIMARY KEY"),
         (jobs::SOURCE, "INTEGER PRIMARY KEY"),
         (jobs::GO_ON, "INTEGER PRIMARY KEY"),
     ];
