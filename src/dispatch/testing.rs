@@ -1,22 +1,23 @@
 //! What a dispatcher needs, in memory: a store with leases, a clock that follows tokio's, a destination that does as told.
 
+mod destination;
+
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures_util::future::BoxFuture;
 use tokio::sync::{Notify, Semaphore};
 use tokio::time::Instant;
 
-use crate::deliver::Destination;
 use crate::domain::{
-    Attempt, AttemptResult, ClaimedDelivery, Clock, DeliveryId, DeliveryStatus, EventKey, FinishedAttempt, Happening, Headers, Health,
-    Lease, Observer, OnDead, Outcome, OwnEvent, StoredEvent, Timestamp, Verdict,
+    Attempt, ClaimedDelivery, Clock, DeliveryId, DeliveryStatus, EventKey, FinishedAttempt, Happening, Headers, Lease, Observer, OnDead,
+    OwnEvent, StoredEvent, Timestamp, Verdict,
 };
 use crate::store::{Claim, ClaimRequest, Outbox, StoreError};
+
+pub(super) use destination::FakeDestination;
 
 /// Shows the time of tokio's clock, which tests pause.
 pub(super) struct TokioClock(Instant, Mutex<Duration>);
@@ -157,18 +158,23 @@ fn claimed(id: usize, row: &Row) -> ClaimedDelivery {
         destination: Arc::clone(&row.destination),
         failures: row.history.iter().filter(|attempt| attempt.error.is_some()).count() as u32,
         replay: false,
-        event: Arc::new(StoredEvent {
-            key: EventKey { source: "source".into(), event_id: id.to_string().into() },
-            provider: "test".into(),
-            event_type: String::new(),
-            method: "POST".to_owned(),
-            subpath: String::new(),
-            query: String::new(),
-            headers: Headers::default(),
-            body: Bytes::new(),
-            received_at: Timestamp::from_secs(0),
-        }),
+        event: event(id),
     }
+}
+
+/// An event without a body.
+pub(super) fn event(id: usize) -> Arc<StoredEvent> {
+    Arc::new(StoredEvent {
+        key: EventKey { source: "source".into(), event_id: id.to_string().into() },
+        provider: "test".into(),
+        event_type: String::new(),
+        method: "POST".to_owned(),
+        subpath: String::new(),
+        query: String::new(),
+        headers: Headers::default(),
+        body: Bytes::new(),
+        received_at: Timestamp::from_secs(0),
+    })
 }
 
 impl State {
@@ -279,93 +285,6 @@ impl Outbox for FakeOutbox {
         }
         drop(state);
         self.changed(Ok(voided))
-    }
-}
-
-type Behaviour = Box<dyn Fn(ClaimedDelivery) -> BoxFuture<'static, Outcome> + Send + Sync>;
-
-/// A destination that does as told and counts.
-pub(super) struct FakeDestination {
-    behaviour: Behaviour,
-    /// What a failure says about it.
-    ill: Health,
-    in_flight: AtomicUsize,
-    most: AtomicUsize,
-    pub(super) begun: Semaphore,
-}
-
-impl FakeDestination {
-    pub(super) fn new<F>(behaviour: impl Fn(ClaimedDelivery) -> F + Send + Sync + 'static) -> Arc<Self>
-    where
-        F: Future<Output = Outcome> + Send + 'static,
-    {
-        Self::ill(Health::Unwell, behaviour)
-    }
-
-    /// One that says with each failure that it is overloaded.
-    pub(super) fn overloaded<F>(behaviour: impl Fn(ClaimedDelivery) -> F + Send + Sync + 'static) -> Arc<Self>
-    where
-        F: Future<Output = Outcome> + Send + 'static,
-    {
-        Self::ill(Health::Overloaded, behaviour)
-    }
-
-    fn ill<F>(ill: Health, behaviour: impl Fn(ClaimedDelivery) -> F + Send + Sync + 'static) -> Arc<Self>
-    where
-        F: Future<Output = Outcome> + Send + 'static,
-    {
-        let behaviour: Behaviour = Box::new(move |delivery| Box::pin(behaviour(delivery)));
-        Arc::new(Self { behaviour, ill, in_flight: AtomicUsize::new(0), most: AtomicUsize::new(0), begun: Semaphore::new(0) })
-    }
-
-    /// One that takes everything at once.
-    pub(super) fn willing() -> Arc<Self> {
-        Self::new(|_| async { Outcome::Delivered })
-    }
-
-    /// One that never answers.
-    pub(super) fn hanging() -> Arc<Self> {
-        Self::new(|_| std::future::pending())
-    }
-
-    /// One that fails every attempt.
-    pub(super) fn failing() -> Arc<Self> {
-        Self::new(|_| async { Outcome::Retry { reason: "answered 500".to_owned(), after: None } })
-    }
-
-    /// How many attempts are in flight.
-    pub(super) fn in_flight(&self) -> usize {
-        self.in_flight.load(Ordering::SeqCst)
-    }
-
-    /// The most attempts that were in flight at once.
-    pub(super) fn most(&self) -> usize {
-        self.most.load(Ordering::SeqCst)
-    }
-
-    /// Waits until that many further attempts have begun.
-    pub(super) async fn begun(&self, count: u32) {
-        self.begun.acquire_many(count).await.unwrap().forget();
-    }
-}
-
-struct InFlight<'a>(&'a AtomicUsize);
-
-impl Drop for InFlight<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::SeqCst);
-    }
-}
-
-#[async_trait]
-impl Destination for FakeDestination {
-    async fn attempt(&self, delivery: &ClaimedDelivery) -> AttemptResult {
-        self.most.fetch_max(self.in_flight.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
-        let _in_flight = InFlight(&self.in_flight);
-        self.begun.add_permits(1);
-        let outcome = (self.behaviour)(delivery.clone()).await;
-        let health = if outcome == Outcome::Delivered { Health::Well } else { self.ill };
-        AttemptResult { outcome, health, status_code: None, response: None }
     }
 }
 

@@ -5,12 +5,11 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Mutex;
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use tokio::sync::Notify;
 
 use super::*;
 use crate::config::Rate;
-use crate::domain::{ClaimedDelivery, EventKey, FinishedAttempt, Headers, OwnEvent, StoredEvent};
+use crate::domain::{ClaimedDelivery, FinishedAttempt, OwnEvent};
 use crate::store::{Claim, ClaimRequest, StoreError};
 
 const WAITING: usize = 100_000;
@@ -47,20 +46,6 @@ impl Backlog {
     }
 }
 
-fn event() -> Arc<StoredEvent> {
-    Arc::new(StoredEvent {
-        key: EventKey { source: "source".into(), event_id: "event".into() },
-        provider: "test".into(),
-        event_type: String::new(),
-        method: "POST".to_owned(),
-        subpath: String::new(),
-        query: String::new(),
-        headers: Headers::default(),
-        body: Bytes::new(),
-        received_at: Timestamp::from_secs(0),
-    })
-}
-
 #[async_trait]
 impl Outbox for Backlog {
     async fn claim(&self, request: ClaimRequest) -> Result<Claim, StoreError> {
@@ -75,7 +60,7 @@ impl Outbox for Backlog {
                 destination: Arc::clone(&request.destination),
                 failures: *failures,
                 replay: false,
-                event: event(),
+                event: testing::event(id),
             }
         };
         let deliveries = ids.into_iter().map(take).collect();
