@@ -11,7 +11,7 @@ use clap::Args;
 use super::settings::FileArguments;
 use crate::config::{Config, Overrides};
 use crate::domain::Headers;
-use crate::net::{Client, Request};
+use crate::net::{Client, Endpoint, Request};
 
 /// The admin address when no configuration says another.
 const DEFAULT_ADMIN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8081);
@@ -34,10 +34,10 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Some(url) => url.trim_end_matches('/').to_owned(),
         None => format!("http://{}", reachable(admin_address(&arguments.file)?)),
     };
-    let url: reqwest::Url = format!("{base}/healthz").parse()?;
+    let url: url::Url = format!("{base}/healthz").parse()?;
     let request = Request {
         method: "GET".into(),
-        url: url.clone(),
+        to: Endpoint::try_from(&url)?,
         headers: Headers::default(),
         credentials: Default::default(),
         body: Bytes::new(),

@@ -16,7 +16,7 @@ use super::output;
 use super::settings::FileArguments;
 use crate::domain::{Clock, SystemClock};
 use crate::fixture::{self, Fixture};
-use crate::net::{Client, Request};
+use crate::net::{Client, Endpoint, Request};
 use crate::provider::Table;
 use crate::verify::Verifier;
 
@@ -35,7 +35,7 @@ pub(super) struct Arguments {
     fixtures: Vec<PathBuf>,
     /// The receiver: its base, to which the recorded path is added, or the whole URL of a source
     #[arg(long, value_name = "URL")]
-    to: reqwest::Url,
+    to: url::Url,
     /// Sign with this secret instead of the file's own
     #[arg(long, value_name = "SECRET")]
     secret: Option<String>,
@@ -131,7 +131,7 @@ pub(super) fn tamper(verifier: &Verifier, fixture: &mut Fixture) {
 }
 
 /// The fixture as a request to the receiver.
-pub(super) fn outgoing(fixture: &Fixture, to: &reqwest::Url) -> anyhow::Result<Request> {
+pub(super) fn outgoing(fixture: &Fixture, to: &url::Url) -> anyhow::Result<Request> {
     let recorded = &fixture.request;
     let mut url = to.clone();
     if matches!(url.path(), "" | "/") {
@@ -143,7 +143,7 @@ pub(super) fn outgoing(fixture: &Fixture, to: &reqwest::Url) -> anyhow::Result<R
     }
     Ok(Request {
         method: recorded.method.clone(),
-        url,
+        to: Endpoint::try_from(&url)?,
         headers: recorded.headers.without(|name| matches!(name, "host" | "content-length" | "connection" | "transfer-encoding")),
         credentials: Default::default(),
         body: recorded.body.clone(),

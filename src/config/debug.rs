@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use reqwest::Url;
 use secrecy::SecretString;
+use url::Url;
 
 use super::{Auth, ExecTarget, Source, Target, UrlTarget};
 

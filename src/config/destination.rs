@@ -57,7 +57,7 @@ pub enum Target {
 #[derive(Clone)]
 pub struct UrlTarget {
     /// The URL, http or https.
-    pub url: reqwest::Url,
+    pub url: url::Url,
     /// Whether it came out of a variable: then its path may be a secret, too.
     pub from_variable: bool,
     /// Whether the deeper path and the query of the request go to the URL too.
@@ -81,7 +81,7 @@ impl UrlTarget {
     pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
     /// The URL with nothing else configured.
-    pub fn plain(url: reqwest::Url) -> Self {
+    pub fn plain(url: url::Url) -> Self {
         Self {
             url,
             from_variable: false,

@@ -48,6 +48,9 @@ pub enum BuildError {
     /// A field to be set has no form in HTTP.
     #[error("the header {0} cannot be sent")]
     Field(String),
+    /// The URL has no form in HTTP.
+    #[error("the URL cannot be sent to")]
+    Url,
 }
 
 impl BuildError {
@@ -56,7 +59,8 @@ impl BuildError {
         match self {
             Self::Client(SetupError { key: Some(key), .. }) => format!(".{key}"),
             Self::UnknownHandler { .. } => ".handler".to_owned(),
-            _ => String::new(),
+            Self::Url => ".url".to_owned(),
+            Self::Client(_) | Self::Field(_) => String::new(),
         }
     }
 }

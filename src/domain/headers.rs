@@ -71,6 +71,11 @@ impl Headers {
         self.fields().filter_map(|(name, value)| Some((std::str::from_utf8(name).ok()?, value)))
     }
 
+    /// The fields in order, their values sharing this list's allocation.
+    pub fn iter_shared(&self) -> impl Iterator<Item = (&str, Bytes)> {
+        self.iter().map(|(name, value)| (name, self.0.slice_ref(value)))
+    }
+
     /// The fields with their names as bytes: a look-up compares them and need not know that they are text.
     fn fields(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
         let mut rest = &self.0[..];

@@ -4,6 +4,11 @@ use std::error::Error;
 use std::io::ErrorKind;
 use std::time::Duration;
 
+use h2::Reason;
+use hyper_util::client::legacy;
+
+use super::connect::{NotResolved, TookTooLong};
+
 /// Why a request brought no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NetError {
@@ -52,52 +57,69 @@ impl std::fmt::Display for Seconds {
 }
 
 impl NetError {
-    /// Reads the error's causes by type. The error's own text holds the URL, so it is never used.
-    pub(super) fn from_reqwest(error: &reqwest::Error, connect_timeout: Duration) -> Self {
-        if error.is_dns() {
+    /// Reads the error's causes by type. Where they have words, these may hold what was sent, so only those of the last cause
+    /// are used.
+    pub(super) fn from_client(error: &legacy::Error, connect_timeout: Duration) -> Self {
+        if find::<NotResolved>(error).is_some() {
             return Self::NameNotResolved;
         }
-        if let Some(tls) = causes(error).find_map(|cause| cause.downcast_ref::<rustls::Error>()) {
+        if find::<TookTooLong>(error).is_some() {
+            return Self::ConnectTimedOut(connect_timeout);
+        }
+        if let Some(tls) = find::<rustls::Error>(error) {
             return Self::Tls(one_line(tls));
         }
         if let Some(alert) = causes(error).find_map(alert) {
             return Self::Tls(alert);
         }
-        let io = causes(error).find_map(|cause| cause.downcast_ref::<std::io::Error>()).map(std::io::Error::kind);
+        if let Some(error) = find::<h2::Error>(error) {
+            return Self::from_http2(error);
+        }
+        let io = find::<std::io::Error>(error).map(std::io::Error::kind);
         match (io, error.is_connect()) {
             (Some(ErrorKind::ConnectionRefused), _) => Self::Refused,
-            _ if error.is_connect() && error.is_timeout() => Self::ConnectTimedOut(connect_timeout),
+            (Some(ErrorKind::TimedOut), true) => Self::ConnectTimedOut(connect_timeout),
             (Some(kind), true) => Self::Unreachable(kind.to_string()),
             (None, true) => Self::Unreachable(innermost(error)),
             (Some(_), false) => Self::Cut,
-            // hyper's own errors, which are no types of ours to ask
-            (None, false) if causes(error).any(|cause| cause.to_string() == "http2 error") => Self::from_http2(&innermost(error)),
-            (None, false) if causes(error).any(|cause| cause.to_string().contains("connection closed")) => Self::Cut,
+            (None, false) if find::<hyper::Error>(error).is_none_or(is_cut) => Self::Cut,
             (None, false) => Self::Malformed(innermost(error)),
+        }
+    }
+
+    /// The reason alone: what the other side wrote to it is left out.
+    fn from_http2(error: &h2::Error) -> Self {
+        match error.reason() {
+            Some(reason) if error.is_remote() => Self::Ended(reason.description().to_owned()),
+            Some(reason) => Self::Malformed(reason.description().to_owned()),
+            None => Self::Cut,
         }
     }
 }
 
-impl NetError {
-    /// By the words of h2, up to where it adds what the other side wrote.
-    fn from_http2(text: &str) -> Self {
-        let (what, reason) = text.split_once(": ").unwrap_or((text, ""));
-        let reason = reason.split(" (").next().unwrap_or_default().to_owned();
-        match what {
-            "stream error received" | "connection error received" => Self::Ended(reason),
-            "stream error detected" | "connection error detected" | "protocol error" => Self::Malformed(reason),
-            _ => Self::Cut,
-        }
-    }
+/// Whether the other side says that it has done nothing with the request: a stream of HTTP/2 that it refused, or that was
+/// begun behind its farewell (RFC 9113, 8.7).
+pub(super) fn is_untouched(error: &legacy::Error) -> bool {
+    let Some(error) = find::<h2::Error>(error).filter(|error| error.is_remote()) else { return false };
+    let reason = error.reason();
+    error.is_go_away() && reason == Some(Reason::NO_ERROR) || error.is_reset() && reason == Some(Reason::REFUSED_STREAM)
+}
+
+fn is_cut(error: &hyper::Error) -> bool {
+    error.is_incomplete_message() || error.is_closed() || error.is_canceled()
+}
+
+fn find<E: Error + 'static>(error: &legacy::Error) -> Option<&E> {
+    causes(error).find_map(|cause| cause.downcast_ref::<E>())
 }
 
 /// What is below `error`. An I/O error names the cause of its payload as its own source and so leaves the payload
 /// itself out, which is where a TLS error sits.
-fn causes<'a>(error: &'a reqwest::Error) -> impl Iterator<Item = Cause<'a>> {
+fn causes(error: &legacy::Error) -> impl Iterator<Item = Cause<'_>> {
     std::iter::successors(error.source(), |cause| {
-        let cause: Cause<'a> = *cause;
+        let cause: Cause<'_> = *cause;
         match cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
-            Some(payload) => Some(payload as Cause<'a>),
+            Some(payload) => Some(payload as Cause<'_>),
             None => cause.source(),
         }
     })
@@ -111,7 +133,7 @@ fn alert(cause: Cause<'_>) -> Option<String> {
 type Cause<'a> = &'a (dyn Error + 'static);
 
 /// The last of the causes, in one line.
-pub(super) fn innermost(error: &reqwest::Error) -> String {
+fn innermost(error: &legacy::Error) -> String {
     causes(error).last().map_or_else(|| "unknown cause".to_owned(), one_line)
 }
 

@@ -67,7 +67,7 @@ impl Server {
         Self { port, seen, task }
     }
 
-    pub(crate) fn url(&self, path: &str) -> reqwest::Url {
+    pub(crate) fn url(&self, path: &str) -> url::Url {
         format!("http://127.0.0.1:{}{path}", self.port).parse().unwrap()
     }
 

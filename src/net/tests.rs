@@ -1,10 +1,13 @@
 use super::testing::{Answer, Server};
+use url::Url;
+
 use super::*;
 
-fn post(url: Url) -> Request {
+fn post(url: &Url) -> Request {
+    let to = Endpoint::try_from(url).unwrap();
     Request {
         method: "POST".to_owned(),
-        url,
+        to,
         headers: Headers::default(),
         credentials: HeaderMap::new(),
         body: Bytes::from_static(b"{}"),
@@ -14,13 +17,13 @@ fn post(url: Url) -> Request {
 }
 
 async fn send(url: Url) -> Result<Response, NetError> {
-    Client::new().unwrap().send(post(url)).await
+    Client::new().unwrap().send(post(&url)).await
 }
 
 #[tokio::test]
 async fn sends_method_headers_and_body_and_reads_the_answer() {
     let server = Server::start(Answer::status("201 Created", "X-Seen: 1\r\n", b"thanks")).await;
-    let mut request = post(server.url("/in?x=1"));
+    let mut request = post(&server.url("/in?x=1"));
     request.method = "PUT".to_owned();
     request.headers = [("x-twice", &b"a"[..]), ("x-twice", b"b")].into_iter().collect();
     let answer = Client::new().unwrap().send(request).await.unwrap();
@@ -43,7 +46,7 @@ async fn connections_are_kept_and_reused() {
     let server = Server::start(Answer::status("200 OK", "", b"ok")).await;
     let client = Client::new().unwrap();
     for _ in 0..3 {
-        client.send(post(server.url("/"))).await.unwrap();
+        client.send(post(&server.url("/"))).await.unwrap();
     }
     assert_eq!((server.requests(3).await.len(), server.connections()), (3, 1));
 }
@@ -65,7 +68,7 @@ async fn a_body_of_exactly_the_cap_is_whole() {
 #[tokio::test]
 async fn no_answer_in_time_is_a_timeout() {
     let server = Server::start(Answer::SendAndHang(Vec::new())).await;
-    let mut request = post(server.url("/"));
+    let mut request = post(&server.url("/"));
     request.timeout = Duration::from_millis(50);
     let error = Client::new().unwrap().send(request).await.unwrap_err();
     assert_eq!(error, NetError::TimedOut(Duration::from_millis(50)));
@@ -78,7 +81,7 @@ async fn a_status_stands_though_its_body_hangs_or_is_cut() {
     let half = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf".to_vec();
     for answer in [Answer::SendAndHang(half.clone()), Answer::SendAndCut(half)] {
         let server = Server::start(answer).await;
-        let mut request = post(server.url("/"));
+        let mut request = post(&server.url("/"));
         request.timeout = Duration::from_secs(1);
         let answer = Client::new().unwrap().send(request).await.unwrap();
         assert_eq!((answer.status, &answer.body[..], answer.truncated), (200, &b"half"[..], true));
@@ -90,11 +93,11 @@ async fn a_server_that_drips_is_cut_off_at_the_time_out_and_not_byte_by_byte() {
     let drip = |begin: &[u8]| Answer::SendAndDrip(begin.to_vec(), Duration::from_millis(20));
     let timeout = Duration::from_millis(300);
     let server = Server::start(drip(b"HTTP/1.1 200 OK\r\nX-Long: ")).await;
-    let mut request = post(server.url("/"));
+    let mut request = post(&server.url("/"));
     request.timeout = timeout;
     assert_eq!(Client::new().unwrap().send(request).await.unwrap_err(), NetError::TimedOut(timeout));
     let server = Server::start(drip(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")).await;
-    let mut request = post(server.url("/"));
+    let mut request = post(&server.url("/"));
     request.timeout = timeout;
     let answer = Client::new().unwrap().send(request).await.unwrap();
     assert!(answer.truncated && !answer.body.is_empty() && answer.body.len() < 100, "{answer:?}");
@@ -154,7 +157,7 @@ async fn the_urls_credentials_replace_the_senders() {
     let mut url = server.url("/");
     url.set_username("user").unwrap();
     url.set_password(Some("pass")).unwrap();
-    let mut request = post(url);
+    let mut request = post(&url);
     request.headers = [("authorization", &b"Bearer theirs"[..])].into_iter().collect();
     Client::new().unwrap().send(request).await.unwrap();
     let seen = &server.requests(1).await[0];
@@ -164,7 +167,7 @@ async fn the_urls_credentials_replace_the_senders() {
 #[tokio::test]
 async fn credentials_replace_fields_of_their_name_and_nothing_shows_them() {
     let server = Server::start(Answer::status("200 OK", "", b"")).await;
-    let mut request = post(server.url("/"));
+    let mut request = post(&server.url("/"));
     request.headers = [("x-key", &b"theirs"[..]), ("x-key", b"theirs"), ("x-kept", b"1")].into_iter().collect();
     request.credentials.insert("x-key", HeaderValue::from_static("hush"));
     assert!(!format!("{request:?}").contains("hush"), "{request:?}");
@@ -177,11 +180,11 @@ async fn credentials_replace_fields_of_their_name_and_nothing_shows_them() {
 async fn what_has_no_form_in_http_is_refused_before_it_is_sent() {
     let url: Url = "http://127.0.0.1:9/".parse().unwrap();
     let client = Client::new().unwrap();
-    let mut method = post(url.clone());
+    let mut method = post(&url);
     method.method = "GE T".to_owned();
-    let mut name = post(url.clone());
+    let mut name = post(&url);
     name.headers = [("x y", &b""[..])].into_iter().collect();
-    let mut value = post(url);
+    let mut value = post(&url);
     value.headers = [("x", &b"a\nb"[..])].into_iter().collect();
     for request in [method, name, value] {
         assert!(matches!(client.send(request).await.unwrap_err(), NetError::Unsendable(_)));

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use onceward::config::ClientTls;
 use onceward::domain::Headers;
-use onceward::net::{Client, ClientSettings, Clients, NetError, Request, Response};
+use onceward::net::{Client, ClientSettings, Clients, Endpoint, NetError, Request, Response};
 use serde_json::Value;
 
 use crate::support::tls::{Authority, Exchange, Identity, Setup, TlsServer};
@@ -129,7 +129,7 @@ fn client(authority: &Authority) -> Client {
 async fn send(client: &Client, url: &str) -> Result<Response, NetError> {
     let request = Request {
         method: "POST".to_owned(),
-        url: url.parse().unwrap(),
+        to: Endpoint::try_from(&url.parse().unwrap()).unwrap(),
         headers: Headers::default(),
         credentials: Default::default(),
         body: bytes::Bytes::from_static(b"{}"),

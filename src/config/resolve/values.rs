@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use reqwest::Url;
+use url::Url;
 
 use crate::config::Rate;
 use crate::config::report::Keys;

@@ -15,13 +15,15 @@ pub(super) fn forwarded(delivery: &ClaimedDelivery, random: [u8; 24], keys: &[Si
     let sent = Sent::of(&event.headers);
     let mut fields = HeaderBuilder::with_capacity(event.headers.encoded().len() + ADDED);
     let is_ours = |name: &str| !keys.is_empty() && signing::FIELDS.contains(&name);
+    let mut has_key = false;
     for (name, value) in sent.fields().filter(|(name, _)| !is_ours(name)) {
+        has_key |= name == "idempotency-key";
         fields.push(name, value);
     }
     if sent.trace().is_none() {
         fields.push("traceparent", trace::fresh(random).as_bytes());
     }
-    if sent.idempotency_key().is_none() {
+    if !has_key {
         fields.push("idempotency-key", facts::idempotency_key(&event.key).as_bytes());
     }
     for (name, value) in facts::known(delivery) {

@@ -9,19 +9,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use reqwest::Url;
-use reqwest::header::HeaderMap;
+use http::header::HeaderMap;
+use url::Url;
 
 use super::{BuildError, Destination, RESPONSE_CAP};
 use crate::config::UrlTarget;
-use crate::domain::{AttemptResult, ClaimedDelivery, Clock, Health, Outcome};
-use crate::net::{Client, NetError, Request, Response};
+use crate::domain::{AttemptResult, ClaimedDelivery, Clock, Health, Outcome, StoredEvent};
+use crate::net::{Client, Endpoint, NetError, Request, Response};
 use crate::signing::SigningKey;
 
 /// Forwards events to a URL.
 pub struct HttpDestination {
     client: Client,
     url: Url,
+    endpoint: Endpoint,
     append_path: bool,
     credentials: HeaderMap,
     sign: Vec<SigningKey>,
@@ -35,11 +36,20 @@ impl HttpDestination {
     /// says when a request is signed. What the target says of TLS is the client's.
     ///
     /// # Errors
-    /// [`BuildError::Field`] when a header to be set has no form in HTTP.
+    /// [`BuildError::Field`] when a header to be set has no form in HTTP, [`BuildError::Url`] when the URL has none.
     pub fn new(client: Client, target: &UrlTarget, timeout: Duration, clock: Arc<dyn Clock>) -> Result<Self, BuildError> {
         let credentials = credentials::fields(target)?;
         let UrlTarget { url, append_path, dead_on, sign, .. } = target.clone();
-        Ok(Self { client, url, append_path, credentials, sign, dead_on, timeout, clock })
+        let endpoint = Endpoint::try_from(&url).map_err(|_| BuildError::Url)?;
+        Ok(Self { client, url, endpoint, append_path, credentials, sign, dead_on, timeout, clock })
+    }
+
+    /// Where the event goes; `None` when its path would lead out of the URL.
+    fn endpoint(&self, event: &StoredEvent) -> Option<Result<Endpoint, NetError>> {
+        if !self.append_path {
+            return Some(Ok(self.endpoint.clone()));
+        }
+        target::below(&self.url, &event.subpath, &event.query).map(|url| Endpoint::try_from(&url))
     }
 
     fn result(&self, answer: Result<Response, NetError>) -> AttemptResult {
@@ -63,14 +73,17 @@ impl HttpDestination {
 impl Destination for HttpDestination {
     async fn attempt(&self, delivery: &ClaimedDelivery) -> AttemptResult {
         let event = &delivery.event;
-        let url = if self.append_path { target::below(&self.url, &event.subpath, &event.query) } else { Some(self.url.clone()) };
-        let Some(url) = url else {
-            let reason = "the request's path leads out of the destination's URL".to_owned();
-            return unanswered(Outcome::GiveUp { reason }, Health::Unknown);
+        let to = match self.endpoint(event) {
+            Some(Ok(to)) => to,
+            Some(Err(error)) => return self.result(Err(error)),
+            None => {
+                let reason = "the request's path leads out of the destination's URL".to_owned();
+                return unanswered(Outcome::GiveUp { reason }, Health::Unknown);
+            }
         };
         let request = Request {
             method: event.method.clone(),
-            url,
+            to,
             headers: fields::forwarded(delivery, rand::random(), &self.sign, self.clock.now()),
             credentials: self.credentials.clone(),
             body: event.body.clone(),

@@ -1,6 +1,6 @@
 //! Where a request goes when its deeper path and query are appended to the destination's URL.
 
-use reqwest::Url;
+use url::Url;
 
 /// `base` with `subpath` below its path and `query` after its own query. `None` when the path would leave `base`: the
 /// deeper path is rarely covered by the sender's signature, so `/../admin` (or its `%2e%2e` spelling) must not choose

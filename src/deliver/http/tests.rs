@@ -155,8 +155,9 @@ async fn nothing_shows_what_is_configured_to_be_sent() {
     let headers = vec![("x-api-key".to_owned(), "hunter2".into())];
     let target = UrlTarget { headers, auth: Some(Auth::Bearer("hunter2".into())), ..UrlTarget::plain(server.url("/in")) };
     let credentials = credentials::fields(&target).unwrap();
-    let (method, url, headers, body) = ("GET".to_owned(), server.url("/"), Headers::default(), Bytes::new());
-    let request = Request { method, url, headers, credentials: credentials.clone(), body, timeout: Duration::ZERO, response_cap: 0 };
+    let to = Endpoint::try_from(&server.url("/")).unwrap();
+    let (method, headers, body) = ("GET".to_owned(), Headers::default(), Bytes::new());
+    let request = Request { method, to, headers, credentials: credentials.clone(), body, timeout: Duration::ZERO, response_cap: 0 };
     let shown = format!("{target:?} {credentials:?} {request:?}");
     assert!(!shown.contains("hunter2") && shown.contains("x-api-key"), "{shown}");
 }
