@@ -212,6 +212,7 @@ impl Lane {
         }
         let Some((tickets, probe)) = self.share() else { return };
         failpoint::reach("claim.before");
+        self.post.claim_begins();
         let request = ClaimRequest {
             destination: Arc::clone(&self.post.name),
             limit: tickets.num_permits(),
@@ -241,10 +242,10 @@ impl Lane {
     fn share(&mut self) -> Option<(OwnedSemaphorePermit, bool)> {
         let (now, tickets) = (Instant::now(), &self.post.tickets);
         let (limit, probe) = match self.post.gate.room(now, self.post.running()) {
-            Room::For { ahead: true, .. } => (self.post.free_tickets(now), false),
+            Room::For { ahead: true, .. } => (self.post.tickets_for_claim(now), false),
             // However many are under way: a probe is one more.
             Room::For { probe: true, .. } => (1, true),
-            Room::For { count, .. } => (count.min(self.post.free_tickets(now)), false),
+            Room::For { count, .. } => (count.min(self.post.tickets_for_claim(now)), false),
             Room::From(at) => {
                 self.next_look = at.min(now + POLL);
                 return None;
@@ -275,7 +276,7 @@ impl Lane {
         let (now, limit) = (Instant::now(), tickets.num_permits());
         let wait = if self.to_straighten.is_some() { SHORTEST_WAIT } else { self.until_next(&claim, limit) };
         self.next_look = now + wait;
-        self.post.caught_up(!claim.paused && claim.deliveries.len() < limit && self.to_straighten.is_none() && !probe);
+        self.post.fall_behind(claim.paused || claim.deliveries.len() == limit || self.to_straighten.is_some() || probe);
         self.post.gate.began(now, claim.deliveries.len(), probe);
         for buried in &claim.buried {
             self.worker.observer.happened(&Happening::Buried { destination: &self.post.name, buried });
@@ -337,7 +338,7 @@ impl Lane {
 
     /// Gives back what waits, to be claimed again when it may begin.
     async fn hand_back(&mut self) {
-        self.post.caught_up(false);
+        self.post.fall_behind(true);
         let unbegun = self.waiting.give_up(Which::All);
         unbegun.iter().for_each(|lease| self.leases.remove(lease));
         self.called = true;

@@ -13,7 +13,7 @@ use super::lane::LEASE;
 use crate::domain::{ClaimedDelivery, LaneState, Observer, Reservation};
 
 /// Deliveries that may be taken before there is a place for them.
-const WAITING: usize = 256;
+pub(super) const WAITING: usize = 1_024;
 /// Beyond so many bytes of their bodies no more are taken.
 const WAITING_BYTES: usize = 4 << 20;
 /// A destination keeps up while an attempt has ended so recently.
@@ -40,8 +40,10 @@ pub(super) struct Post {
     last_end: AtomicU64,
     check_leases: AtomicBool,
     wake: Notify,
-    /// Whether the lane has nothing left to claim, so that what is recorded now is next.
-    caught_up: AtomicBool,
+    /// Whether something is due that was recorded without a ticket, and no claim has begun since.
+    missed: AtomicBool,
+    /// Whether the last claim left something, or there was none.
+    behind: AtomicBool,
     handed: mpsc::UnboundedSender<Handed>,
     /// Waits here for the lane to begin.
     taken: Mutex<Option<mpsc::UnboundedReceiver<Handed>>>,
@@ -67,7 +69,8 @@ impl Post {
             last_end: AtomicU64::new(0),
             check_leases: AtomicBool::new(false),
             wake: Notify::new(),
-            caught_up: AtomicBool::new(false),
+            missed: AtomicBool::new(true),
+            behind: AtomicBool::new(true),
             handed,
             taken: Mutex::new(Some(taken)),
         }
@@ -75,7 +78,7 @@ impl Post {
 
     /// Something is due that nobody has handed over.
     pub(super) fn due(&self) {
-        self.caught_up.store(false, Ordering::SeqCst);
+        self.missed.store(true, Ordering::SeqCst);
         self.call();
     }
 
@@ -90,9 +93,21 @@ impl Post {
         self.wake.notified().await;
     }
 
-    /// Whether the lane has claimed all that was due. Nothing is handed over while it has not: older deliveries come first.
-    pub(super) fn caught_up(&self, caught_up: bool) {
-        self.caught_up.store(caught_up, Ordering::SeqCst);
+    /// A claim begins. What is recorded from now on comes behind what it finds.
+    pub(super) fn claim_begins(&self) {
+        self.missed.store(false, Ordering::SeqCst);
+    }
+
+    /// Whether claims leave something that is due. Nothing is handed over then: older deliveries come first.
+    pub(super) fn fall_behind(&self, behind: bool) {
+        self.behind.store(behind, Ordering::SeqCst);
+    }
+
+    /// How many tickets a claim may take: half of them where there is little to claim, so that what is recorded meanwhile finds
+    /// some, too.
+    pub(super) fn tickets_for_claim(&self, now: Instant) -> usize {
+        let free = self.free_tickets(now);
+        if self.behind.load(Ordering::SeqCst) { free } else { free.div_ceil(2) }
     }
 
     /// How many attempts are in flight.
@@ -150,7 +165,7 @@ impl Post {
     }
 
     /// How many tickets may be taken: as many as there are while the destination keeps up, else one for each place.
-    pub(super) fn free_tickets(&self, now: Instant) -> usize {
+    fn free_tickets(&self, now: Instant) -> usize {
         let free = self.tickets.available_permits();
         if self.keeps_up(now) { free } else { free.saturating_sub(WAITING) }
     }
@@ -158,7 +173,8 @@ impl Post {
     /// A ticket for an attempt that begins with the commit of its delivery, or soon after it while the destination keeps up.
     pub(super) fn reserve(self: &Arc<Self>) -> Option<Reservation> {
         let now = Instant::now();
-        if !self.caught_up.load(Ordering::SeqCst) || self.is_full() || self.free_tickets(now) == 0 {
+        let waits_its_turn = self.missed.load(Ordering::SeqCst) || self.behind.load(Ordering::SeqCst);
+        if waits_its_turn || self.is_full() || self.free_tickets(now) == 0 {
             return None;
         }
         let ticket = Arc::clone(&self.tickets).try_acquire_owned().ok()?;

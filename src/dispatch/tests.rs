@@ -215,7 +215,7 @@ async fn no_more_attempts_are_in_flight_or_claimed_than_there_are_places() {
         assert_eq!(bench.delivered(row).await.attempt, 1);
     }
     assert_eq!(destination.most(), 3);
-    assert!(bench.outbox.state().claims.iter().all(|limit| (1..=3 + 256).contains(limit)));
+    assert!(bench.outbox.state().claims.iter().all(|limit| (1..=3 + post::WAITING).contains(limit)));
 }
 
 #[tokio::test(start_paused = true)]

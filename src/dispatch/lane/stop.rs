@@ -16,7 +16,7 @@ impl Lane {
     /// Lets attempts in flight go on for the grace period, and hands back what is unfinished.
     pub(super) async fn stop(mut self, grace: Duration) {
         let deadline = Instant::now() + grace;
-        self.post.caught_up(false);
+        self.post.fall_behind(true);
         // A claim that is not heard of in time leaves its leases to this process's end.
         if let Some(claiming) = self.claiming.take()
             && let Ok(outcome) = timeout_at(deadline, claiming).await

@@ -40,6 +40,31 @@ async fn no_place_is_given_away_before_what_waits_has_been_claimed() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_recorded_during_a_claim_is_handed_over_unless_claims_leave_something() {
+    let bench = Bench::new();
+    let running = bench.run_idle(vec![LaneParts { limits: limits(8), ..lane("a", &FakeDestination::hanging()) }]).await;
+    tokio::task::yield_now().await;
+    close(&bench.outbox.claim_gate);
+    let claims = async |count, waiting| {
+        for _ in 0..waiting {
+            bench.outbox.add("a", bench.now());
+        }
+        running.wake("a");
+        bench.outbox.until(|state| state.claims.len() == count).await;
+    };
+    let places = || (0..2_000).map_while(|_| running.waker.reserve(&"a".into())).count();
+    claims(2, 1).await;
+    let limit = bench.outbox.state().claims[1];
+    assert!(places() >= limit && places() > 0, "a claim leaves tickets for what comes meanwhile");
+    bench.outbox.claim_gate.add_permits(1);
+    tokio::task::yield_now().await;
+    claims(3, 2_000).await;
+    bench.outbox.claim_gate.add_permits(1);
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    assert_eq!(places(), 0, "older ones come first");
+}
+
+#[tokio::test(start_paused = true)]
 async fn places_that_are_not_used_do_not_count_against_the_rate() {
     let bench = Bench::new();
     let limits = Limits { rate: Some(config::Rate { count: 10, per: SECOND }), ..limits(16) };

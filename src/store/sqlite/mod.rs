@@ -175,10 +175,13 @@ impl SqliteStore {
         self.0.take_threads().end();
     }
 
-    async fn write<O: Operation>(&self, operation: O) -> Result<O::Output, StoreError> {
-        match &self.0.writer {
-            Some(writer) => writer.call(operation).await,
-            None => Err(StoreError::Unavailable("the database was opened for reading only".to_owned())),
+    fn write<O: Operation>(&self, operation: O) -> impl Future<Output = Result<O::Output, StoreError>> + use<O> {
+        let called = self.0.writer.as_ref().map(|writer| writer.call(operation));
+        async move {
+            match called {
+                Some(outcome) => outcome.await,
+                None => Err(StoreError::Unavailable("the database was opened for reading only".to_owned())),
+            }
         }
     }
 }

@@ -122,13 +122,16 @@ impl Writer {
         Ok((Self { queue }, thread))
     }
 
-    /// Has an operation done; returns after its transaction is synced.
-    pub(super) async fn call<O: Operation>(&self, operation: O) -> Result<O::Output, StoreError> {
+    /// Has an operation done; what it returns is ready once the transaction is synced, and holds nothing of the operation.
+    pub(super) fn call<O: Operation>(&self, operation: O) -> impl Future<Output = Result<O::Output, StoreError>> + use<O> {
         let (answer, outcome) = oneshot::channel();
         let bytes = operation.bytes();
-        self.queue.push(Box::new(Call { operation, output: None, answer }), bytes, O::PRIORITY)?;
+        let queued = self.queue.push(Box::new(Call { operation, output: None, answer }), bytes, O::PRIORITY);
         failpoint::reach("store.queued");
-        outcome.await.unwrap_or_else(|_| Err(closed()))
+        async move {
+            queued?;
+            outcome.await.unwrap_or_else(|_| Err(closed()))
+        }
     }
 
     /// How many operations wait to be committed.
