@@ -29,6 +29,8 @@ pub const ALL: &[&str] = &[
     "record.delivery-leased",
     "record.duplicate-counted",
     "refuse.inserted",
+    "erase.payload-deleted",
+    "erase.blanked",
     "store.keys-merged",
     "store.before-commit",
     "store.after-commit",

@@ -16,6 +16,11 @@ pub struct EventKey {
     pub event_id: Arc<str>,
 }
 
+/// The longest event ID, in bytes.
+pub const MAX_EVENT_ID: usize = 1_024;
+/// The longest event type, in bytes; of a sender's, more is cut.
+pub const MAX_EVENT_TYPE: usize = 256;
+
 /// What becomes of a request whose signed content was recorded before under another ID.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ReplayGuard {

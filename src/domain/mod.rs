@@ -19,7 +19,7 @@ pub use delivery::{
     Attempt, AttemptResult, Backlog, Buried, ClaimedDelivery, DeliveryId, DeliveryStatus, Due, EventStatus, FinishedAttempt, Health, Lease,
     Line, OnDead, Outcome, Verdict,
 };
-pub use event::{EventKey, OWN_SOURCE, OwnEvent, ReplayGuard, StoredEvent, VerifiedEvent, VerifiedParts};
+pub use event::{EventKey, MAX_EVENT_ID, MAX_EVENT_TYPE, OWN_SOURCE, OwnEvent, ReplayGuard, StoredEvent, VerifiedEvent, VerifiedParts};
 pub use headers::{HeaderBuilder, Headers, MalformedHeaders};
 pub use job::JobStatus;
 pub use observe::{Announce, AttemptEnd, Happening, LaneState, Lanes, Observer, Reservation, Silent, Wake};

@@ -117,6 +117,16 @@ pub enum Happening<'a> {
         /// How many.
         deliveries: usize,
     },
+    /// An operator has published an event. Told beside its acceptance.
+    Published {
+        /// The event.
+        event: &'a EventKey,
+    },
+    /// What an event held was erased, because an operator asked for it.
+    Erased {
+        /// The event.
+        event: &'a EventKey,
+    },
     /// An operator's order about a delivery or a destination was carried out.
     Ordered {
         /// What: `retry`, `cancel`, `pause` or `resume`.

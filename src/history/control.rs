@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::domain::{Clock, DeliveryId, Happening, Observer, Wake};
+use crate::domain::{Clock, DeliveryId, EventKey, Happening, Observer, Wake};
 use crate::store::{self, Change, StoreError};
 
 /// Orders of an operator.
@@ -58,6 +58,21 @@ impl Control {
     /// [`StoreError`] when the store cannot commit.
     pub async fn resume(&self, destination: &Arc<str>) -> Result<(), StoreError> {
         self.set(destination, false).await
+    }
+
+    /// Erases what an event held. Its identity stays, and what is unfinished of it is called off. Returns whether there is
+    /// such an event.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot commit, or a reader keeps its log from being emptied: then it is to be repeated.
+    pub async fn erase(&self, event: EventKey) -> Result<bool, StoreError> {
+        let Some(destinations) = self.store.erase(event.clone(), self.clock.now()).await? else { return Ok(false) };
+        for destination in &destinations {
+            self.wake.called_off(destination);
+            self.wake.wake(destination);
+        }
+        self.observer.happened(&Happening::Erased { event: &event });
+        Ok(true)
     }
 
     /// The destinations that are held.

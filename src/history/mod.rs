@@ -2,6 +2,7 @@
 
 mod control;
 mod cursor;
+mod export;
 mod view;
 
 use std::collections::HashMap;
@@ -107,6 +108,14 @@ impl History {
     /// [`StoreError`] when the store cannot be read.
     pub async fn body(&self, key: &EventKey) -> Result<Option<StoredBody>, StoreError> {
         self.store.body(key.clone()).await
+    }
+
+    /// One event as the bytes of a fixture, without secrets; `None` when it is not known, or its content is gone.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be read.
+    pub async fn fixture(&self, key: &EventKey) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(self.store.request(key.clone()).await?.map(|event| export::fixture(event).print()))
     }
 
     /// Deliveries, without attempts, with a cursor to the next page.

@@ -4,6 +4,7 @@ mod explain;
 mod handover;
 mod handshake;
 mod keyring;
+mod publish;
 mod reverify;
 mod source;
 
@@ -18,6 +19,7 @@ use tokio::sync::OnceCell;
 
 pub use crate::store::StoreError;
 pub use keyring::Fetch;
+pub use publish::{Publication, Published};
 pub use reverify::Reverified;
 pub use source::Source;
 

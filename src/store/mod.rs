@@ -21,7 +21,7 @@ pub use query::{
 
 use crate::domain::{
     Backlog, Buried, ClaimedDelivery, DeliveryId, DeliveryStatus, Due, EventKey, FinishedAttempt, Lease, NewRejection, OnDead, OwnEvent,
-    RefusedRequest, Rejection, SealKey, Timestamp, VerifiedEvent,
+    RefusedRequest, Rejection, SealKey, StoredEvent, Timestamp, VerifiedEvent,
 };
 
 /// Why the store did not do what was asked.
@@ -85,6 +85,12 @@ pub trait Inbox: Send + Sync {
     /// # Errors
     /// As [`Inbox::record`].
     async fn record_leased(&self, event: VerifiedEvent, deliveries: Vec<Due>) -> Result<(Recorded, Vec<Option<Lease>>), StoreError>;
+
+    /// Records what an operator says is an event. As [`Inbox::record`], but one that is there already stays as it is.
+    ///
+    /// # Errors
+    /// As [`Inbox::record`]; safe to repeat.
+    async fn publish(&self, event: VerifiedEvent, deliveries: Vec<Due>) -> Result<Recorded, StoreError>;
 
     /// Adds to the rejection log, and returns the number there; the oldest of the same source beyond its bounds go.
     ///
@@ -277,6 +283,14 @@ pub trait Control: Send + Sync {
     /// [`StoreError`]; safe to repeat.
     async fn pause(&self, destination: Arc<str>, paused: bool) -> Result<(), StoreError>;
 
+    /// Erases what an event held: headers, path, query and body, what destinations answered, and the refused request that
+    /// it may have been, from the file and from the log. Its identity stays, and what is unfinished of it is called off.
+    /// Returns the destinations of what was called off; `None` when there is no such event.
+    ///
+    /// # Errors
+    /// [`StoreError`]; safe to repeat.
+    async fn erase(&self, event: EventKey, now: Timestamp) -> Result<Option<Vec<Arc<str>>>, StoreError>;
+
     /// The destinations that are held.
     ///
     /// # Errors
@@ -310,6 +324,12 @@ pub trait History: Send + Sync {
     /// # Errors
     /// [`StoreError`].
     async fn body(&self, key: EventKey) -> Result<Option<StoredBody>, StoreError>;
+
+    /// One event as it came; `None` for an unknown event or one whose payload has been pruned.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn request(&self, key: EventKey) -> Result<Option<StoredEvent>, StoreError>;
 
     /// Deliveries by filter, without attempts.
     ///

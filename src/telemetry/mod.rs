@@ -217,6 +217,8 @@ impl Observer for Telemetry {
             Happening::Replayed { event, deliveries } => {
                 info!(source.name = &*event.source, event.id = ?event.event_id, deliveries, "replayed");
             }
+            Happening::Published { event } => info!(source.name = &*event.source, event.id = ?event.event_id, "published by hand"),
+            Happening::Erased { event } => info!(source.name = &*event.source, event.id = ?event.event_id, "erased"),
             Happening::Ordered { what, destination, delivery } => ordered(what, destination, *delivery),
             Happening::Job { id, kind, status, total, done, failed } => {
                 info!(job.id = id, job.kind = kind, job.status = status.as_str(), total, done, failed, "job");

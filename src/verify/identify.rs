@@ -7,13 +7,9 @@ use subtle::ConstantTimeEq as _;
 use super::content::Scope;
 use super::prove::Proof;
 use super::{Answered, Verifier, published};
-use crate::domain::{Code, EventKey, Rejection, Reply, VerifiedEvent, VerifiedParts};
+use crate::domain::{Code, EventKey, MAX_EVENT_ID, MAX_EVENT_TYPE, Rejection, Reply, VerifiedEvent, VerifiedParts};
 use crate::provider::{Handshake, Locator, Place, Provider, Signature, Template, check_host, is_wild};
 
-/// The longest event ID, in bytes.
-const MAX_EVENT_ID: usize = 1_024;
-/// The longest event type, in bytes; more is cut.
-const MAX_EVENT_TYPE: usize = 256;
 /// The longest ID of an item, in bytes; more is cut.
 const MAX_ITEM_ID: usize = 256;
 /// The longest answer to a handshake, in bytes.

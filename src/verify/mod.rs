@@ -33,7 +33,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use subtle::ConstantTimeEq as _;
 
 pub use key::KeyError;
-pub use own::own;
+pub use own::{ByHand, by_hand, own};
 pub use published::{PublishedKey, Wanted};
 pub use sealed::Credentials;
 pub use sign::SignError;

@@ -65,6 +65,8 @@ fn line(happening: &Happening<'_>) -> Option<String> {
             format!("let in     {}  {} (rejection {rejection})", event.source, clean(&event.event_id))
         }
         Happening::Replayed { event, deliveries } => format!("replayed   {}  {}  × {deliveries}", event.source, clean(&event.event_id)),
+        Happening::Published { event } => format!("published  {}  {}", event.source, clean(&event.event_id)),
+        Happening::Erased { event } => format!("erased     {}  {}", event.source, clean(&event.event_id)),
         Happening::Ordered { what, destination, delivery: Some(id) } => format!("{what:<9}  delivery {id} to {destination}"),
         Happening::Ordered { what, destination, delivery: None } => format!("{what:<9}  {destination}"),
         Happening::Job { id, kind, status, total, done, failed } => {

@@ -37,6 +37,12 @@ pub(super) async fn body(path: Path<(String, String)>, history: Data<History>) -
     Ok(raw(history.body(&key(path)).await?.ok_or_else(|| Problem::new(Code::NotFound))?))
 }
 
+/// `GET /api/v1/events/{source}/{event_id}/fixture`
+pub(super) async fn fixture(path: Path<(String, String)>, history: Data<History>) -> Result<HttpResponse, Problem> {
+    let printed = history.fixture(&key(path)).await?.ok_or_else(|| Problem::new(Code::NotFound))?;
+    Ok(raw(StoredBody { content_type: Some("message/http".to_owned()), bytes: printed.into() }))
+}
+
 /// A body as it came.
 pub(super) fn raw(body: StoredBody) -> HttpResponse {
     let content_type = body.content_type.unwrap_or_else(|| "application/octet-stream".into());

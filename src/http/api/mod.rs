@@ -4,6 +4,7 @@ mod deliveries;
 pub(super) mod destinations;
 mod events;
 mod params;
+mod publish;
 mod rejections;
 mod replays;
 
@@ -18,7 +19,8 @@ const READ: &[Method] = &[Method::GET];
 const ORDER: &[Method] = &[Method::POST];
 /// What a list takes to which something can be added.
 const COLLECTION: &[Method] = &[Method::GET, Method::POST];
-
+/// What a resource takes that can be read, said and taken back.
+const RECORD: &[Method] = &[Method::GET, Method::PUT, Method::DELETE];
 /// What a resource takes that is there or not.
 const SWITCH: &[Method] = &[Method::PUT, Method::DELETE];
 
@@ -27,7 +29,14 @@ pub(super) fn configure(app: &mut ServiceConfig) {
     let read_only = || method_not_allowed(READ);
     let orders_only = || method_not_allowed(ORDER);
     app.service(resource("/api/v1/events").route(get().to(events::list)).default_service(read_only()))
-        .service(resource("/api/v1/events/{source}/{event_id}").route(get().to(events::show)).default_service(read_only()))
+        .service(
+            resource("/api/v1/events/{source}/{event_id}")
+                .route(get().to(events::show))
+                .route(put().to(publish::publish))
+                .route(delete().to(publish::erase))
+                .default_service(method_not_allowed(RECORD)),
+        )
+        .service(resource("/api/v1/events/{source}/{event_id}/fixture").route(get().to(events::fixture)).default_service(read_only()))
         .service(resource("/api/v1/events/{source}/{event_id}/body").route(get().to(events::body)).default_service(read_only()))
         .service(resource("/api/v1/events/{source}/{event_id}/replay").route(post().to(replays::one)).default_service(orders_only()))
         .service(resource("/api/v1/deliveries").route(get().to(deliveries::list)).default_service(read_only()))

@@ -25,6 +25,8 @@ pub(super) struct Log {
     /// How many they were at the last checkpoint. The next commit begins anew from the start, unless a reader still uses the
     /// log: then it is looked at again when it has grown as much again.
     seen: i64,
+    /// Whether it is to be emptied, because it holds what has been erased.
+    unclean: bool,
 }
 
 impl Log {
@@ -37,8 +39,30 @@ impl Log {
         }))
     }
 
+    /// What is being committed erases something: nothing of it may stay in the log.
+    pub(super) fn empty_soon(&mut self) {
+        self.unclean = true;
+    }
+
+    /// Whether all that has been erased is gone from the log.
+    pub(super) fn is_clean(&self) -> bool {
+        !self.unclean
+    }
+
+    /// Empties the log, if no reader keeps it from being used anew; else the next time.
+    fn empty(&mut self, conn: &Connection, busy_timeout: Duration) -> Result<(), Fault> {
+        conn.busy_timeout(PATIENCE.min(busy_timeout))?;
+        let busy = conn.prepare_cached("PRAGMA wal_checkpoint(TRUNCATE)")?.query_row((), |row| row.get::<_, i64>(0));
+        conn.busy_timeout(busy_timeout)?;
+        self.unclean = busy? != 0;
+        Ok(())
+    }
+
     /// Writes the log back if it has grown enough. `busy_timeout` is the connection's own.
     pub(super) fn shorten(&mut self, conn: &Connection, busy_timeout: Duration) -> Result<(), Fault> {
+        if self.unclean {
+            self.empty(conn, busy_timeout)?;
+        }
         let pages = self.pages.load(Ordering::Relaxed);
         if pages < self.seen {
             self.seen = 0;

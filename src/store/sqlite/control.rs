@@ -92,21 +92,26 @@ impl Operation for Cancel {
     const PRIORITY: Priority = Priority::Onward;
 
     fn run(&self, unit: &mut Unit<'_>) -> Result<Change, Fault> {
-        let Some(found) = find(unit, self.id)? else { return Ok(Change::Unknown) };
-        match found.state {
-            1 => return Ok(Change::Conflict(DeliveryStatus::Delivered)),
-            3 => {}
-            _ => {
-                unit.execute(CANCEL, (self.id.0, self.now.as_millis()))?;
-                failpoint::reach("control.cancelled");
-                // Behind one that waited nobody steps forward: the first place is taken, and not always by the oldest.
-                if found.stands && !found.waits_in_line {
-                    lines::step_forward(unit, self.id.0, self.now)?;
-                }
+        cancel(unit, self.id, self.now)
+    }
+}
+
+/// As [`Cancel`], inside another operation.
+pub(super) fn cancel(unit: &mut Unit<'_>, id: DeliveryId, now: Timestamp) -> Result<Change, Fault> {
+    let Some(found) = find(unit, id)? else { return Ok(Change::Unknown) };
+    match found.state {
+        1 => return Ok(Change::Conflict(DeliveryStatus::Delivered)),
+        3 => {}
+        _ => {
+            unit.execute(CANCEL, (id.0, now.as_millis()))?;
+            failpoint::reach("control.cancelled");
+            // Behind one that waited nobody steps forward: the first place is taken, and not always by the oldest.
+            if found.stands && !found.waits_in_line {
+                lines::step_forward(unit, id.0, now)?;
             }
         }
-        Ok(Change::Done { destination: unit.name(found.destination)? })
     }
+    Ok(Change::Done { destination: unit.name(found.destination)? })
 }
 
 const CANCEL: &str = "UPDATE delivery SET state = 3, owner = NULL, standing = 0, finished_at = ?2 WHERE id = ?1";

@@ -8,8 +8,8 @@ use rusqlite::{Connection, OptionalExtension as _, Row};
 use super::conditions::{Conditions, Named, Range, count, unknown};
 use super::keys::{self, key};
 use super::names::{self, Role};
-use super::span;
-use crate::domain::{EventKey, EventStatus, Headers, Timestamp};
+use super::{span, stored};
+use crate::domain::{EventKey, EventStatus, Headers, StoredEvent, Timestamp};
 use crate::store::{EventFilter, EventRow, Order, Page, StoredBody};
 
 /// A page of events.
@@ -115,6 +115,14 @@ pub(super) fn body(conn: &Connection, wanted: &EventKey) -> rusqlite::Result<Opt
             Ok(StoredBody { content_type: row.get(0)?, bytes: Bytes::from(row.get::<_, Vec<u8>>(1)?) })
         })
         .optional()
+}
+
+/// One event as it came, to be sent or written again.
+pub(super) fn request(conn: &Connection, wanted: &EventKey) -> rusqlite::Result<Option<StoredEvent>> {
+    let Some(seq) = seq(conn, &wanted.source, &wanted.event_id)? else { return Ok(None) };
+    let found = stored::event(conn, seq, |id| names::of(conn, id))?;
+    let found = found.transpose().map_err(|_| unknown(0, "an encoding of headers"))?;
+    Ok(found.filter(|event| event.key == *wanted))
 }
 
 const SELECT_BODY: &str = "

@@ -8,6 +8,7 @@ mod claim;
 mod conditions;
 mod control;
 mod deliveries;
+mod erase;
 mod events;
 mod explain;
 mod fault;

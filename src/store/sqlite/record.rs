@@ -22,6 +22,8 @@ pub(super) struct Record {
     deliveries: Vec<Due>,
     /// When it is recorded, and its deliveries are due: when it was received, but for what was refused at first.
     recorded_at: Timestamp,
+    /// Whether another one of the same identity is counted.
+    counts: bool,
 }
 
 /// What is known of a recorded event.
@@ -49,12 +51,17 @@ impl Record {
         let parts = event.into_parts();
         let content = parts.replay_guard.map(|guard| (content_key(&parts.key.source, &parts.content_digest), guard));
         let recorded_at = parts.received_at;
-        Self { key: key(&parts.key.source, &parts.key.event_id), content, parts, deliveries, recorded_at }
+        Self { key: key(&parts.key.source, &parts.key.event_id), content, parts, deliveries, recorded_at, counts: true }
     }
 
     /// Recorded at another time than it was received.
     pub(super) fn at(self, recorded_at: Timestamp) -> Self {
         Self { recorded_at, ..self }
+    }
+
+    /// Changing nothing if it is there already.
+    pub(super) fn uncounted(self) -> Self {
+        Self { counts: false, ..self }
     }
 
     /// The event's ID.
@@ -68,7 +75,9 @@ impl Record {
             return Err(Fault::Own("another event has the same key".to_owned()));
         }
         let differs = stored.content_digest != self.parts.content_digest;
-        unit.count_duplicate(stored.seq, self.parts.received_at.as_millis(), differs);
+        if self.counts {
+            unit.count_duplicate(stored.seq, self.parts.received_at.as_millis(), differs);
+        }
         Ok(if differs { Recorded::BodyDiffers } else { Recorded::Duplicate })
     }
 

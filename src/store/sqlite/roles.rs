@@ -9,6 +9,7 @@ use secrecy::SecretString;
 use super::SqliteStore;
 use super::claim::ClaimDue;
 use super::control;
+use super::erase::{EraseContent, IsLogClean};
 use super::explain::Explain;
 use super::finish::Finish;
 use super::identity::log_of;
@@ -33,10 +34,17 @@ use crate::store::{
     NewJob, Outbox, Page, Prune, Pruned, Recorded, RejectionFilter, RejectionRow, Size, Step, StoreError, StoredBody, Work,
 };
 
+/// How often the log is looked at after something was erased; each time, readers are waited for.
+const CLEANINGS: usize = 4;
+
 #[async_trait]
 impl Inbox for SqliteStore {
     async fn record_leased(&self, event: VerifiedEvent, deliveries: Vec<Due>) -> Result<(Recorded, Vec<Option<Lease>>), StoreError> {
         self.write(Record::new(event, deliveries)).await
+    }
+
+    async fn publish(&self, event: VerifiedEvent, deliveries: Vec<Due>) -> Result<Recorded, StoreError> {
+        Ok(self.write(Record::new(event, deliveries).uncounted()).await?.0)
     }
 
     async fn refuse(&self, rejection: NewRejection) -> Result<i64, StoreError> {
@@ -126,6 +134,16 @@ impl Control for SqliteStore {
         self.write(control::Pause { destination, paused }).await
     }
 
+    async fn erase(&self, event: EventKey, now: Timestamp) -> Result<Option<Vec<Arc<str>>>, StoreError> {
+        let Some(called_off) = self.write(EraseContent { event, now }).await? else { return Ok(None) };
+        for _ in 0..CLEANINGS {
+            if self.write(IsLogClean).await? {
+                return Ok(Some(called_off));
+            }
+        }
+        Err(StoreError::Unavailable("what was erased is still in the log, because somebody reads".to_owned()))
+    }
+
     async fn paused(&self) -> Result<Vec<String>, StoreError> {
         self.0.readers.ask(control::paused).await
     }
@@ -194,6 +212,10 @@ impl History for SqliteStore {
 
     async fn body(&self, key: EventKey) -> Result<Option<StoredBody>, StoreError> {
         self.0.readers.ask(move |conn| events::body(conn, &key)).await
+    }
+
+    async fn request(&self, key: EventKey) -> Result<Option<StoredEvent>, StoreError> {
+        self.0.readers.ask(move |conn| events::request(conn, &key)).await
     }
 
     async fn deliveries(&self, filter: DeliveryFilter, page: Page) -> Result<Vec<DeliveryRow>, StoreError> {

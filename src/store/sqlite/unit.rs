@@ -6,6 +6,7 @@ use std::path::Path;
 
 use rusqlite::{CachedStatement, Connection, Params, Row};
 
+use super::checkpoint::Log;
 use super::fault::Fault;
 use super::keys::{Counts, Merge};
 use super::names::{Names, Role};
@@ -56,6 +57,7 @@ pub(super) struct Unit<'w> {
     pub(super) owner: &'w Owner,
     names: &'w mut Names,
     merge: &'w mut Merge,
+    log: &'w mut Log,
     bounds: RejectionBounds,
     /// As they were, and as they are.
     numbers: Option<(Numbers, Numbers)>,
@@ -72,6 +74,8 @@ pub(super) struct Kept<'w> {
     pub(super) names: &'w mut Names,
     /// Where merging goes on.
     pub(super) merge: &'w mut Merge,
+    /// Where the transaction goes first.
+    pub(super) log: &'w mut Log,
 }
 
 /// The last numbers given out, and how many keys there are.
@@ -93,8 +97,8 @@ impl<'w> Unit<'w> {
     /// Work on a transaction that has just begun.
     pub(super) fn new(conn: &'w Connection, path: &'w Path, owner: &'w Owner, kept: Kept<'w>, bounds: RejectionBounds) -> Self {
         let (numbers, duplicates, spans, refused) = (None, HashMap::new(), Spans::default(), BTreeSet::new());
-        let (Kept { names, merge }, statements) = (kept, Vec::new());
-        Self { conn, path, owner, names, merge, bounds, numbers, duplicates, spans, refused, statements }
+        let (Kept { names, merge, log }, statements) = (kept, Vec::new());
+        Self { conn, path, owner, names, merge, log, bounds, numbers, duplicates, spans, refused, statements }
     }
 
     /// Runs a statement; returns how many rows it changed.
@@ -172,6 +176,16 @@ impl<'w> Unit<'w> {
     /// Has the rejections of this source cut to their bounds before the commit.
     pub(super) fn cut_rejections(&mut self, source: i64) {
         self.refused.insert(source);
+    }
+
+    /// Has the log emptied after the commit.
+    pub(super) fn empty_log(&mut self) {
+        self.log.empty_soon();
+    }
+
+    /// Whether the log holds nothing that has been erased.
+    pub(super) fn is_log_clean(&self) -> bool {
+        self.log.is_clean()
     }
 
     /// Writes what was put off. The last step before the commit.

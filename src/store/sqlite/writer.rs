@@ -247,7 +247,7 @@ impl State {
             // With the last event of a type its name goes, and its number may be given to another.
             self.names.forget();
         }
-        let kept = Kept { names: &mut self.names, merge: &mut self.merge };
+        let kept = Kept { names: &mut self.names, merge: &mut self.merge, log: &mut self.log };
         let mut unit = Unit::new(&self.conn, &self.settings.path, &self.owner, kept, self.settings.rejections);
         for job in jobs {
             job.run(&mut unit)?;

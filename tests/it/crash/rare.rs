@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use futures_util::future::join_all;
-use onceward::domain::{Clock as _, DeliveryId, Silent, SystemClock};
+use onceward::domain::{Clock as _, DeliveryId, EventKey, Silent, SystemClock};
 use onceward::failpoint;
 use onceward::store::Control as _;
 use onceward::store::sqlite::{Options, SqliteStore};
@@ -30,10 +30,11 @@ const RELEASE: &[&str] = &["release.before", "release.released", "release.after"
 const RETRY: &[&str] = &["control.retried"];
 const CANCEL: &[&str] = &["control.cancelled", "lines.stepped-forward"];
 const PAUSE: &[&str] = &["control.paused"];
+const ERASE: &[&str] = &["erase.payload-deleted", "erase.blanked"];
 
 /// Whether a test here is killed at the point, so that the rounds need not be.
 pub(super) fn meets(point: &str) -> bool {
-    let met = [BIRTH, HANDED_OVER, RENEWAL, RELEASE, RETRY, CANCEL, PAUSE].concat().contains(&point);
+    let met = [BIRTH, HANDED_OVER, RENEWAL, RELEASE, RETRY, CANCEL, PAUSE, ERASE].concat().contains(&point);
     // The rounds come there, too: whatever ends lets the next one step forward.
     met && point != "lines.stepped-forward"
 }
@@ -78,6 +79,12 @@ impl World {
             Ok((row.get(0)?, format!("{status} {}/{}", row.get::<_, i64>(3)?, row.get::<_, i64>(2)?)))
         });
         row.unwrap()
+    }
+
+    /// How many events have their content.
+    fn payloads(&self) -> i64 {
+        let database = Connection::open(self.folder.path().join("onceward.db")).unwrap();
+        database.query_row("SELECT count(*) FROM payload", (), |row| row.get(0)).unwrap()
     }
 
     /// How many destinations are held.
@@ -173,7 +180,7 @@ async fn dies_over_leases(point: &'static str, told: bool) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_an_operator_asks_for_is_done_whole_or_not_at_all() {
-    tokio::join!(retries(), cancels(), pauses());
+    tokio::join!(retries(), cancels(), pauses(), erases());
 }
 
 async fn retries() {
@@ -243,6 +250,25 @@ async fn pauses() {
     world.check();
 }
 
+async fn erases() {
+    let mut world = World::new(7).await;
+    world.receiver.always(Behaviour::Status(200));
+    let process = Process::start(world.command(None)).await;
+    world.bring(&process, &event(1)).await;
+    process.settled().await;
+    world.stop(process).await;
+    let order = format!("erase {}", event(1).id);
+    for point in ERASE.iter().chain(&["store.before-commit"]) {
+        world.operator(&order, Some(point)).await;
+        assert_eq!(world.payloads(), 1, "{point}");
+    }
+    world.operator(&order, Some("store.after-commit")).await;
+    assert_eq!(world.payloads(), 0);
+    world.operator(&order, None).await;
+    world.settles().await;
+    assert_eq!(world.delivery(&event(1), "plain").1, "delivered 1/1");
+}
+
 /// What the operator is told, and where its database is.
 const ORDER: &str = "ONCEWARD_CRASH_OPERATOR";
 const DATABASE: &str = "ONCEWARD_CRASH_DATABASE";
@@ -258,6 +284,10 @@ async fn an_operators_process_does_as_it_is_told() {
     let done = match what {
         "retry" => store.retry(id(), SystemClock.now()).await.map(drop),
         "cancel" => store.cancel(id(), SystemClock.now()).await.map(drop),
+        "erase" => {
+            let event = EventKey { source: "github".into(), event_id: of.into() };
+            store.erase(event, SystemClock.now()).await.map(drop)
+        }
         "pause" => store.pause(of.into(), true).await,
         _ => store.pause(of.into(), false).await,
     };
