@@ -32,6 +32,7 @@ pub const ALL: &[&str] = &[
     "erase.payload-deleted",
     "erase.blanked",
     "store.keys-merged",
+    "store.tallied",
     "store.before-commit",
     "store.after-commit",
     "store.answered",

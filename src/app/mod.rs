@@ -167,6 +167,8 @@ impl App {
             ingest,
             history: history.clone(),
             control: Control::new(Arc::clone(&store) as _, dispatcher.waker(), observer, Arc::clone(&clock)),
+            sources: config.sources.clone(),
+            providers: Arc::clone(&config.providers),
             destinations: config.destinations.clone(),
             lanes: dispatcher.lanes(),
             replays: Arc::clone(&replays),

@@ -3,6 +3,7 @@
 mod control;
 mod cursor;
 mod export;
+mod stats;
 mod view;
 
 use std::collections::HashMap;
@@ -11,9 +12,10 @@ use std::sync::Arc;
 pub use crate::store::{Change, DeliveryFilter, EventFilter, Order, RejectionFilter, StoreError};
 pub use control::Control;
 pub use cursor::{Cursor, CursorError};
+pub use stats::{SourceStats, Stats, Volume};
 pub use view::{AttemptView, DeliveryView, EventView, PageView, RefusedView, RejectionView};
 
-use crate::domain::{Backlog, DeliveryId, EventKey};
+use crate::domain::{Backlog, DeliveryId, EventKey, Timestamp};
 pub use crate::store::StoredBody;
 use crate::store::{self, DeliveryRow, Prune, Pruned, Size};
 
@@ -174,6 +176,14 @@ impl History {
     /// [`StoreError`] when the store cannot commit.
     pub async fn prune(&self, prune: Prune) -> Result<Pruned, StoreError> {
         self.store.prune(prune).await
+    }
+
+    /// What has come in, by source, the sources in the order of their names.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be read.
+    pub async fn stats(&self, now: Timestamp) -> Result<Stats, StoreError> {
+        Ok(Stats::of(self.store.counts(now.minus(stats::DAY)).await?, now))
     }
 
     /// How large the store is on disk, and how much waits to be committed.

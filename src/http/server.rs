@@ -17,15 +17,17 @@ use tokio_util::sync::CancellationToken;
 
 use super::access::{self, Access};
 use super::api::destinations::Destinations;
+use super::api::sources::Sources;
 use super::body::Budget;
 use super::connections::Connections;
 use super::ops::{self, Ops};
 use super::problem;
 use super::receive::{self, Public};
-use crate::config::{Destination, Limits, Tls};
+use crate::config::{Destination, Limits, Source, Tls};
 use crate::domain::{Clock, Lanes};
 use crate::history::{Control, History};
 use crate::ingest::Ingest;
+use crate::provider::Table;
 use crate::replay::Replays;
 use crate::telemetry::Telemetry;
 
@@ -69,6 +71,10 @@ pub struct AdminParts {
     pub history: History,
     /// Does what the API orders.
     pub control: Control,
+    /// The sources as configured.
+    pub sources: Vec<Source>,
+    /// The senders.
+    pub providers: Arc<Table>,
     /// The destinations as configured.
     pub destinations: Vec<Destination>,
     /// Tells how they fare.
@@ -169,6 +175,7 @@ pub fn admin(address: SocketAddr, parts: AdminParts) -> Result<Listener, ListenE
         backlogged: Mutex::default(),
     });
     let control = Data::new(parts.control);
+    let sources = Data::new(Sources { configured: parts.sources, providers: parts.providers, clock: Arc::clone(&parts.clock) });
     let destinations = Data::new(Destinations { configured: parts.destinations, lanes: parts.lanes, clock: parts.clock });
     let access = Data::new(parts.access);
     let connections = Connections::new(parts.keep_alive + parts.header_timeout);
@@ -184,6 +191,7 @@ pub fn admin(address: SocketAddr, parts: AdminParts) -> Result<Listener, ListenE
             .app_data(ops.clone())
             .app_data(control.clone())
             .app_data(destinations.clone())
+            .app_data(sources.clone())
             .app_data(used.clone())
             .wrap(from_fn(access::guard))
             .service(resource("/healthz").to(|request: actix_web::HttpRequest| async move { ops::healthz(&request) }))

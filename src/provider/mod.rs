@@ -10,6 +10,7 @@ mod row;
 mod secret;
 mod table;
 mod template;
+mod view;
 
 pub use compile::RowError;
 pub use coverage::Coverage;
@@ -24,3 +25,4 @@ pub use row::{
 };
 pub use table::{Table, TableError};
 pub use template::{Part, Template, TemplateError};
+pub use view::View;

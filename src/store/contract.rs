@@ -130,6 +130,8 @@ macro_rules! contract {
                 pruning_never_touches_what_is_unfinished
                 pruning_steps_over_what_must_stay
                 the_size_is_told
+                what_comes_in_is_counted_by_source_and_hour
+                what_is_erased_is_known_but_not_held_any_more
             }
             jobs {
                 a_recorded_event_comes_back_as_a_destination_gets_it

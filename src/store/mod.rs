@@ -15,8 +15,8 @@ use secrecy::SecretString;
 
 pub use job::{Chunk, ENDED_KEPT, JobRow, Jobs, MOST_RUNNING, Matching, NewJob, Step, Work};
 pub use query::{
-    AttemptRow, DeliveryFilter, DeliveryRow, EventFilter, EventRow, KeptRequest, Order, Page, Prune, Pruned, RejectionFilter, RejectionRow,
-    Size, StoredBody,
+    AttemptRow, Counts, DeliveryFilter, DeliveryRow, EventFilter, EventRow, KeptRequest, Order, Page, Prune, Pruned, RejectionFilter,
+    RejectionRow, Size, StoredBody, Tally,
 };
 
 use crate::domain::{
@@ -373,6 +373,12 @@ pub trait History: Send + Sync {
     /// # Errors
     /// [`StoreError`].
     async fn backlog(&self) -> Result<Vec<Backlog>, StoreError>;
+
+    /// What has come in, by source: in all, and in each hour from then on, of those that are kept.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn counts(&self, since: Timestamp) -> Result<Counts, StoreError>;
 
     /// How large the store is on disk, and how much waits to be committed.
     ///

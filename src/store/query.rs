@@ -229,3 +229,29 @@ pub struct Size {
     /// Operations that wait to be committed.
     pub queued: u64,
 }
+
+/// What has come to a source in an hour.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tally {
+    /// The source's name.
+    pub source: String,
+    /// When the hour begins; `None` for all time.
+    pub hour: Option<Timestamp>,
+    /// First-seen events.
+    pub events: u64,
+    /// Duplicates.
+    pub duplicates: u64,
+    /// Refused requests, as far as they went into the log.
+    pub rejections: u64,
+    /// Bytes of the events' headers and bodies.
+    pub bytes: u64,
+}
+
+/// What has come in, and what has come of it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Counts {
+    /// By source and hour.
+    pub tallies: Vec<Tally>,
+    /// Deliveries that are dead.
+    pub dead: u64,
+}

@@ -35,6 +35,7 @@ mod recovery;
 mod replay;
 mod reverify;
 mod shutdown;
+mod sources;
 mod startup;
 mod support;
 mod vectors;

@@ -1,7 +1,6 @@
 //! `docs/PROVIDERS.md`: every sender of the table, by how it proves itself.
 
-use super::view::View;
-use crate::provider::{Algorithm, Provider, Table};
+use crate::provider::{Algorithm, Provider, Table, View};
 
 const HEAD: &str = "# Senders
 

@@ -1,7 +1,6 @@
 //! `onceward providers`
 
 mod markdown;
-mod view;
 
 use std::process::ExitCode;
 
@@ -10,8 +9,7 @@ use clap::Args;
 
 use super::output;
 use super::settings::FileArguments;
-use crate::provider::Table;
-use view::View;
+use crate::provider::{Table, View};
 
 /// List the senders that can be verified, or show one.
 #[derive(Args)]

@@ -7,6 +7,8 @@ mod params;
 mod publish;
 mod rejections;
 mod replays;
+pub(super) mod sources;
+mod stats;
 
 use actix_web::http::Method;
 use actix_web::web::{ServiceConfig, delete, get, post, put, resource};
@@ -57,7 +59,8 @@ pub(super) fn configure(app: &mut ServiceConfig) {
         .service(resource("/api/v1/rejections/{id}").route(get().to(rejections::show)).default_service(read_only()))
         .service(resource("/api/v1/rejections/{id}/body").route(get().to(rejections::body)).default_service(read_only()))
         .service(resource("/api/v1/rejections/{id}/reverify").route(post().to(rejections::reverify)).default_service(orders_only()))
-        .configure(configure_replays);
+        .configure(configure_replays)
+        .configure(configure_settings);
 }
 
 fn configure_replays(app: &mut ServiceConfig) {
@@ -65,4 +68,13 @@ fn configure_replays(app: &mut ServiceConfig) {
     app.service(list.default_service(method_not_allowed(COLLECTION)))
         .service(resource("/api/v1/replays/{id}").route(get().to(replays::show)).default_service(method_not_allowed(READ)))
         .service(resource("/api/v1/replays/{id}/cancel").route(post().to(replays::cancel)).default_service(method_not_allowed(ORDER)));
+}
+
+fn configure_settings(app: &mut ServiceConfig) {
+    let read_only = || method_not_allowed(READ);
+    app.service(resource("/api/v1/sources").route(get().to(sources::list)).default_service(read_only()))
+        .service(resource("/api/v1/sources/{name}").route(get().to(sources::show)).default_service(read_only()))
+        .service(resource("/api/v1/providers").route(get().to(sources::providers)).default_service(read_only()))
+        .service(resource("/api/v1/providers/{name}").route(get().to(sources::provider)).default_service(read_only()))
+        .service(resource("/api/v1/stats").route(get().to(stats::show)).default_service(read_only()));
 }

@@ -322,3 +322,43 @@ pub(crate) async fn the_size_is_told<H: Harness>() {
     let size = store.size().await.unwrap();
     assert!(size.database + size.wal > 4_096);
 }
+
+pub(crate) async fn what_comes_in_is_counted_by_source_and_hour<H: Harness>() {
+    let harness = H::new();
+    let store = harness.open().await;
+    let old = 9 * 24 * 3_600;
+    fresh(&store, "oldest", at(0), &[]).await;
+    fresh(&store, "old", at(old), &[]).await;
+    for n in 0..3 {
+        let _ = store.record(event("hub", "old", at(old + 3_600 + n)), names(&[])).await.unwrap();
+    }
+    assert_eq!(store.publish(event("hub", "old", at(old)), names(&[])).await.unwrap(), Recorded::Duplicate, "which is not counted");
+    fresh(&store, "lost", at(old + 1), &["app"]).await;
+    attempt(&store, "app", at(old + 1), Verdict::Dead).await;
+    let counts = store.counts(at(old)).await.unwrap();
+    let hours: Vec<_> = counts.tallies.iter().map(|tally| (tally.hour.is_some(), tally.events, tally.duplicates)).collect();
+    assert_eq!(hours, [(false, 3, 3), (true, 2, 0), (true, 0, 3)]);
+    assert!(counts.tallies.iter().all(|tally| tally.source == "hub" && (tally.bytes > 0) == (tally.events > 0)));
+    assert_eq!(counts.dead, 1);
+    while !store.prune(Prune { bodies_before: at(old * 9), ids_before: at(old * 9), chunk: 9 }).await.unwrap().nothing() {}
+    assert_eq!(store.counts(at(old)).await.unwrap().tallies, counts.tallies, "whatever is pruned");
+    assert_eq!(store.counts(at(-3_600)).await.unwrap().tallies.len(), 3, "what is older than a week is only in the sum");
+}
+
+pub(crate) async fn what_is_erased_is_known_but_not_held_any_more<H: Harness>() {
+    let harness = H::new();
+    let store = harness.open().await;
+    fresh(&store, "evt", at(0), &["app", "other"]).await;
+    attempt(&store, "app", at(0), Verdict::Delivered).await;
+    assert_eq!(store.erase(key("hub", "unknown"), at(5)).await.unwrap(), None);
+    let request = store.request(key("hub", "evt")).await.unwrap().unwrap();
+    assert_eq!((&request.body, &*request.key.event_id), (&parts("hub", "evt", at(0)).body, "evt"));
+    for _ in 0..2 {
+        assert_eq!(store.erase(key("hub", "evt"), at(5)).await.unwrap(), Some(vec!["other".into()]), "safe to repeat");
+    }
+    assert!(store.body(key("hub", "evt")).await.unwrap().is_none() && store.request(key("hub", "evt")).await.unwrap().is_none());
+    let row = store.event(key("hub", "evt")).await.unwrap().unwrap();
+    assert!(row.headers.is_none());
+    assert!(claim(&store, "other", 9, at(99)).await.deliveries.is_empty());
+    assert_eq!(store.record(event("hub", "evt", at(9)), names(&["app"])).await.unwrap(), Recorded::Duplicate);
+}

@@ -34,6 +34,7 @@ mod reverify;
 mod roles;
 mod span;
 mod stored;
+mod tally;
 mod unit;
 mod writer;
 

@@ -8,6 +8,7 @@ use super::fault::Fault;
 use super::keys::{self, Key, content_key, key};
 use super::names::Role;
 use super::new_delivery::NewDelivery;
+use super::tally::Brought;
 use super::unit::{Operation, Unit};
 use crate::domain::{Due, Lease, ReplayGuard, Timestamp, VerifiedEvent, VerifiedParts};
 use crate::failpoint;
@@ -76,7 +77,7 @@ impl Record {
         }
         let differs = stored.content_digest != self.parts.content_digest;
         if self.counts {
-            unit.count_duplicate(stored.seq, self.parts.received_at.as_millis(), differs);
+            self.count(unit, &stored, differs);
         }
         Ok(if differs { Recorded::BodyDiffers } else { Recorded::Duplicate })
     }
@@ -87,7 +88,7 @@ impl Record {
         if stored.content_digest != self.parts.content_digest {
             return Err(Fault::Own("another content has the same key".to_owned()));
         }
-        let earlier = stored.event_id;
+        let earlier = Arc::clone(&stored.event_id);
         match guard {
             ReplayGuard::Mark => {
                 let leases = self.insert(unit, Content::SameAs(&earlier))?;
@@ -96,10 +97,17 @@ impl Record {
             ReplayGuard::Drop => {
                 // The identity stays free: whoever repeats content with an ID made up must not use up the ID of another event.
                 keys::erase(unit, self.key, seq)?;
-                unit.count_duplicate(stored.seq, self.parts.received_at.as_millis(), false);
+                self.count(unit, &stored, false);
                 Ok((Recorded::Dropped { earlier }, Vec::new()))
             }
         }
+    }
+
+    /// Counts a duplicate of a stored event.
+    fn count(&self, unit: &mut Unit<'_>, stored: &Stored, differs: bool) {
+        let at = self.parts.received_at;
+        unit.count_duplicate(stored.seq, at.as_millis(), differs);
+        unit.tally(stored.source, at, Brought { duplicates: 1, ..Brought::default() });
     }
 
     /// The event of the same source whose key this is.
@@ -128,6 +136,8 @@ impl Record {
             let ids = serde_json::Value::from(&self.parts.item_ids[..]).to_string();
             unit.execute("INSERT INTO item (seq, ids) VALUES (?1, ?2)", (seq, ids))?;
         }
+        let bytes = headers.encoded().len() + body.len();
+        unit.tally(source, *received_at, Brought { events: 1, bytes: bytes as i64, ..Brought::default() });
         let new = NewDelivery { event: seq, source, created_at: self.recorded_at, replay: false };
         self.deliveries.iter().map(|due| Ok(new.insert(unit, due)?.1)).collect()
     }

@@ -6,6 +6,7 @@ use super::conditions::{Conditions, count, unknown};
 use super::fault::Fault;
 use super::names::{self, Role};
 use super::queue::Priority;
+use super::tally::Brought;
 use super::unit::{Operation, RejectionBounds, Unit};
 use crate::domain::{Code, Headers, NewRejection, RejectionStatus, Timestamp};
 use crate::failpoint;
@@ -57,6 +58,7 @@ impl Operation for Refuse {
         unit.execute(INSERT, row)?;
         failpoint::reach("refuse.inserted");
         let id = unit.conn.last_insert_rowid();
+        unit.tally(source, *received_at, Brought { rejections: 1, ..Brought::default() });
         unit.cut_rejections(source);
         Ok(id)
     }

@@ -24,14 +24,14 @@ use super::record::Record;
 use super::rejections::{self, Refuse};
 use super::reverify::{self, Readmit, RefuseAgain, TakeSealKey};
 use super::writer::Writer;
-use super::{deliveries, events};
+use super::{deliveries, events, tally};
 use crate::domain::{
     Backlog, DeliveryId, Due, EventKey, FinishedAttempt, Lease, NewRejection, OnDead, OwnEvent, RefusedRequest, Rejection, SealKey,
     StoredEvent, Timestamp, VerifiedEvent,
 };
 use crate::store::{
-    Change, Claim, ClaimRequest, Control, DeliveryFilter, DeliveryRow, EventFilter, EventRow, History, Inbox, JobRow, Jobs, Matching,
-    NewJob, Outbox, Page, Prune, Pruned, Recorded, RejectionFilter, RejectionRow, Size, Step, StoreError, StoredBody, Work,
+    Change, Claim, ClaimRequest, Control, Counts, DeliveryFilter, DeliveryRow, EventFilter, EventRow, History, Inbox, JobRow, Jobs,
+    Matching, NewJob, Outbox, Page, Prune, Pruned, Recorded, RejectionFilter, RejectionRow, Size, Step, StoreError, StoredBody, Work,
 };
 
 /// How often the log is looked at after something was erased; each time, readers are waited for.
@@ -253,6 +253,10 @@ impl History for SqliteStore {
 
     async fn backlog(&self) -> Result<Vec<Backlog>, StoreError> {
         self.0.readers.ask(deliveries::backlog).await
+    }
+
+    async fn counts(&self, since: Timestamp) -> Result<Counts, StoreError> {
+        self.0.readers.ask(move |conn| tally::counts(conn, since)).await
     }
 
     async fn size(&self) -> Result<Size, StoreError> {

@@ -14,6 +14,8 @@ use super::owner::Owner;
 use super::queue::Priority;
 use super::rejections;
 use super::span::{Kind, Spans, minute};
+use super::tally::{Brought, Tallies};
+use crate::domain::Timestamp;
 use crate::failpoint;
 
 /// Something to do in a write transaction. May run more than once, when a batch is rolled back and its halves are
@@ -63,6 +65,7 @@ pub(super) struct Unit<'w> {
     numbers: Option<(Numbers, Numbers)>,
     duplicates: HashMap<i64, Duplicates>,
     spans: Spans,
+    tallies: Tallies,
     refused: BTreeSet<i64>,
     /// Kept at hand for the length of the transaction: looking for a statement costs as much as a small one itself.
     statements: Vec<(&'static str, CachedStatement<'w>)>,
@@ -96,9 +99,9 @@ struct Duplicates {
 impl<'w> Unit<'w> {
     /// Work on a transaction that has just begun.
     pub(super) fn new(conn: &'w Connection, path: &'w Path, owner: &'w Owner, kept: Kept<'w>, bounds: RejectionBounds) -> Self {
-        let (numbers, duplicates, spans, refused) = (None, HashMap::new(), Spans::default(), BTreeSet::new());
+        let (numbers, duplicates, spans, tallies, refused) = (None, HashMap::new(), Spans::default(), Tallies::default(), BTreeSet::new());
         let (Kept { names, merge, log }, statements) = (kept, Vec::new());
-        Self { conn, path, owner, names, merge, log, bounds, numbers, duplicates, spans, refused, statements }
+        Self { conn, path, owner, names, merge, log, bounds, numbers, duplicates, spans, tallies, refused, statements }
     }
 
     /// Runs a statement; returns how many rows it changed.
@@ -173,6 +176,11 @@ impl<'w> Unit<'w> {
         duplicates.last_at = duplicates.last_at.max(at);
     }
 
+    /// Counts what has come to a source.
+    pub(super) fn tally(&mut self, source: i64, at: Timestamp, brought: Brought) {
+        self.tallies.add(source, at, brought);
+    }
+
     /// Has the rejections of this source cut to their bounds before the commit.
     pub(super) fn cut_rejections(&mut self, source: i64) {
         self.refused.insert(source);
@@ -204,6 +212,8 @@ impl<'w> Unit<'w> {
             failpoint::reach("record.duplicate-counted");
         }
         std::mem::take(&mut self.spans).write(self.conn)?;
+        std::mem::take(&mut self.tallies).write(self.conn)?;
+        failpoint::reach("store.tallied");
         for source in std::mem::take(&mut self.refused) {
             rejections::cut(self.conn, source, self.bounds)?;
         }

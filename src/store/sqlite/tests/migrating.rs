@@ -39,6 +39,8 @@ async fn a_database_of_the_first_version_is_brought_up_to_date_and_goes_on() {
     let store = folder.open().await;
     let row = store.event(key("hub", "old")).await.unwrap().unwrap();
     assert_eq!((row.same_content_as, row.body_differs, row.duplicates), (None, false, 0));
+    let tallies = store.counts(at(0)).await.unwrap().tallies;
+    assert_eq!((tallies.len(), tallies[0].events, tallies[0].bytes), (1, 1, 7), "what was there is counted");
     assert_eq!(store.record(event("hub", "old", at(1)), names(&["app"])).await.unwrap(), Recorded::Duplicate);
     let other = VerifiedEvent::attest(VerifiedParts { content_digest: [8; 32], ..parts("hub", "old", at(2)) });
     assert_eq!(store.record(other, names(&["app"])).await.unwrap(), Recorded::BodyDiffers);

@@ -7,7 +7,7 @@ use crate::domain::{DeliveryStatus, EventStatus, Verdict, VerifiedEvent, Verifie
 use crate::store::contract::{at, attempt, fresh, names, page, parts};
 use crate::store::sqlite::conditions::Conditions;
 use crate::store::sqlite::jobs::plans as jobs;
-use crate::store::sqlite::{claim, deliveries, events, keys, lines, prune, record, reverify, stored};
+use crate::store::sqlite::{claim, deliveries, events, keys, lines, prune, record, reverify, stored, tally};
 use crate::store::{DeliveryFilter, EventFilter, Inbox as _, Order, Page};
 
 /// Events in the database.
@@ -166,7 +166,7 @@ async fn what_is_looked_up_by_key_is_searched_and_never_scanned() {
     let (_folder, conn) = filled().await;
     let by_event = format!("{} WHERE d.event_seq = ?1", deliveries::SELECT);
     let by_id = format!("{} WHERE e.seq = ?1", events::SELECT);
-    let queries: [(&str, &str); 17] = [
+    let queries: [(&str, &str); 19] = [
         (claim::DUE, "delivery_due"),
         (claim::NEXT_DUE, "delivery_due"),
         (claim::NEXT_SOURCE, "delivery_due"),
@@ -179,6 +179,8 @@ async fn what_is_looked_up_by_key_is_searched_and_never_scanned() {
         (&by_id, "INTEGER PRIMARY KEY"),
         ("SELECT id, size FROM rejection WHERE source = ?1 ORDER BY id DESC", "COVERING INDEX rejection_source"),
         (reverify::REFUSED_OF, "SEARCH r USING COVERING INDEX rejection_source (source=?)"),
+        (tally::SELECT, "SEARCH t USING PRIMARY KEY (source=?)"),
+        (tally::COUNT_DEAD, "COVERING INDEX delivery_undelivered"),
         (prune::DELETE_TYPE, "COVERING INDEX event_type"),
         (prune::OLD_EVENTS, "INTEGER PRIMARY KEY"),
         (stored::EVENT, "INTEGER PRIMARY KEY"),

@@ -4,50 +4,67 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::{Algorithm, Coverage, Handshake, Locator, Place, Provider, Want};
 use crate::domain::print_duration;
-use crate::provider::{Algorithm, Coverage, Handshake, Locator, Place, Provider, Want};
 
 /// The largest body where the row says nothing.
 const DEFAULT_MAX_BODY: &str = "10MiB";
 
 /// A sender, as users see it. The names of the fields are those of `--json` and stay.
 #[derive(Serialize)]
-pub(super) struct View<'a> {
-    pub(super) name: &'a str,
-    pub(super) title: &'a str,
-    pub(super) docs: Option<&'a str>,
+pub struct View<'a> {
+    /// Its name in the configuration.
+    pub name: &'a str,
+    /// Its name for people.
+    pub title: &'a str,
+    /// Its documentation.
+    pub docs: Option<&'a str>,
     /// The path to paste behind `public_url`, where the source has the provider's name.
-    pub(super) path: String,
+    pub path: String,
     /// The whole URLs of the sources of this provider that are configured.
-    pub(super) urls: Vec<String>,
-    pub(super) setup: Option<&'a str>,
-    pub(super) secret: Option<&'a str>,
-    pub(super) params: &'a BTreeMap<String, String>,
+    pub urls: Vec<String>,
+    /// What to set up there.
+    pub setup: Option<&'a str>,
+    /// What its secret is.
+    pub secret: Option<&'a str>,
+    /// Further values that the row asks for, with what they are.
+    pub params: &'a BTreeMap<String, String>,
     /// Whether the sender signs the URL, so that `public_url` or the source's `url` must be the one that it was given.
-    pub(super) url_signed: bool,
+    pub url_signed: bool,
     /// The ways to sign, the preferred one first.
-    pub(super) proofs: Vec<String>,
+    pub proofs: Vec<String>,
     /// The first of them.
-    pub(super) proved_by: String,
+    pub proved_by: String,
     /// `body`, `fields` or `nothing`.
-    pub(super) body_covered: &'static str,
+    pub body_covered: &'static str,
     /// Which fields, where it is not the whole body.
-    pub(super) fields_covered: Vec<String>,
+    pub fields_covered: Vec<String>,
     /// How old a signature may be; none where nothing tells its age.
-    pub(super) tolerance: Option<String>,
-    pub(super) event_id: Vec<String>,
-    pub(super) event_id_signed: bool,
-    pub(super) event_type: &'a [String],
-    pub(super) methods: &'a [String],
-    pub(super) handshakes: Vec<String>,
-    pub(super) answer: String,
-    pub(super) max_body: &'a str,
-    pub(super) retry: Option<&'a str>,
+    pub tolerance: Option<String>,
+    /// Where the event's ID is, the first that is there; `sha256` for the hash of the body.
+    pub event_id: Vec<String>,
+    /// Whether the signature covers the ID.
+    pub event_id_signed: bool,
+    /// Where the type is.
+    pub event_type: &'a [String],
+    /// The methods that it sends.
+    pub methods: &'a [String],
+    /// Its handshakes.
+    pub handshakes: Vec<String>,
+    /// What it is answered.
+    pub answer: String,
+    /// The largest body.
+    pub max_body: &'a str,
+    /// How it retries.
+    pub retry: Option<&'a str>,
     /// How long a duplicate may come after the first; none where the sender does not say.
-    pub(super) duplicates_within: Option<String>,
-    pub(super) source: Option<&'a str>,
-    pub(super) confidence: Option<&'a str>,
-    pub(super) from_memory: &'a [String],
+    pub duplicates_within: Option<String>,
+    /// Where the facts come from.
+    pub source: Option<&'a str>,
+    /// How sure they are.
+    pub confidence: Option<&'a str>,
+    /// Facts that were not looked up.
+    pub from_memory: &'a [String],
 }
 
 impl<'a> From<&'a Provider> for View<'a> {
@@ -91,14 +108,14 @@ impl<'a> From<&'a Provider> for View<'a> {
 
 impl View<'_> {
     /// With the URLs of the sources that are configured, each with its provider's name.
-    pub(super) fn with_urls(mut self, configured: &[(String, String)]) -> Self {
+    pub fn with_urls(mut self, configured: &[(String, String)]) -> Self {
         let own = configured.iter().filter(|(provider, _)| provider == self.name);
         self.urls.extend(own.map(|(_, url)| url.clone()));
         self
     }
 
     /// What to paste into the sender's settings.
-    pub(super) fn url_words(&self) -> String {
+    pub fn url_words(&self) -> String {
         match &self.urls[..] {
             [] => format!("{{public_url}}{}", self.path),
             urls => urls.join(", "),
@@ -106,7 +123,7 @@ impl View<'_> {
     }
 
     /// Whether the signature covers the body, in a word or two.
-    pub(super) fn body_words(&self) -> String {
+    pub fn body_words(&self) -> String {
         match self.body_covered {
             "body" => "yes".into(),
             "checksum" => "only its CRC-32, which another body can have".into(),
@@ -117,7 +134,7 @@ impl View<'_> {
     }
 
     /// Where the event's ID is, and whether the signature covers it.
-    pub(super) fn event_id_words(&self) -> String {
+    pub fn event_id_words(&self) -> String {
         let note = if self.event_id_signed { "covered by the signature" } else { "not covered by the signature" };
         let place = |id: &String| match id.as_str() {
             "sha256" => "the hash of the body".to_owned(),
@@ -128,14 +145,14 @@ impl View<'_> {
     }
 
     /// How sure the facts are and where they come from.
-    pub(super) fn facts_words(&self) -> Option<String> {
+    pub fn facts_words(&self) -> Option<String> {
         let (source, confidence) = self.source.zip(self.confidence)?;
         let memory = if self.from_memory.is_empty() { String::new() } else { format!("; from memory: {}", self.from_memory.join(", ")) };
         Some(format!("{source} ({confidence}{memory})"))
     }
 
     /// How long duplicates may come, or that nobody knows.
-    pub(super) fn dedupe_words(&self) -> String {
+    pub fn dedupe_words(&self) -> String {
         self.duplicates_within.clone().unwrap_or_else(|| "not said by the sender".into())
     }
 }
