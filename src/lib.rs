@@ -13,6 +13,7 @@ pub mod dispatch;
 pub mod domain;
 #[doc(hidden)]
 pub mod failpoint;
+pub mod feed;
 pub mod fixture;
 #[doc(hidden)]
 pub mod fuzzing;

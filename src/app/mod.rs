@@ -21,6 +21,7 @@ use crate::deliver::{BuildError, Handlers};
 use crate::dispatch::{self, Dispatcher};
 use crate::domain::{Announce, Clock, Observer, Silent, SystemClock};
 use crate::failpoint;
+use crate::feed::Feed;
 use crate::history::{Control, History};
 use crate::http::{self, Access, AdminParts, ListenError, Listener, PublicParts};
 use crate::ingest::Ingest;
@@ -126,11 +127,12 @@ impl App {
     pub async fn start_with(config: &Config, extras: Extras) -> Result<Self, StartError> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let telemetry = Arc::new(Telemetry::default());
-        let observer: Arc<dyn Observer> = Arc::new(Tee::new(Arc::clone(&telemetry) as Arc<dyn Observer>, extras.watcher));
+        let feed = Arc::new(Feed::new(Arc::clone(&clock)));
+        let watchers: Arc<dyn Observer> = Arc::new(Tee::new(Arc::clone(&feed) as _, extras.watcher));
+        let observer: Arc<dyn Observer> = Arc::new(Tee::new(Arc::clone(&telemetry) as _, Some(watchers)));
         let routes = build::routes(config);
         let alerts = build::alerts(config, &routes, &clock, &observer);
-        let told = alerts.as_ref().map(|(alerts, _)| Arc::clone(alerts) as Arc<dyn Observer>);
-        let observer: Arc<dyn Observer> = Arc::new(Tee::new(observer, told));
+        let observer: Arc<dyn Observer> = Arc::new(Tee::new(observer, alerts.as_ref().map(|(alerts, _)| Arc::clone(alerts) as _)));
         let sources = build::sources(config)?;
         let lanes = build::lanes(config, &clock, &extras.handlers)?;
         let store = Arc::new(open(config, Arc::clone(&observer))?);
@@ -144,13 +146,9 @@ impl App {
             announce: alerts.as_ref().map_or_else(|| Arc::new(Silent) as Arc<dyn Announce>, |(alerts, _)| Arc::clone(alerts) as _),
             grace: dispatch::GRACE,
         });
-        let replays = Arc::new(Replays::new(replay::Parts {
-            jobs: Arc::clone(&store) as _,
-            routes: routes.clone(),
-            wake: dispatcher.waker(),
-            observer: Arc::clone(&observer),
-            clock: Arc::clone(&clock),
-        }));
+        let (jobs, wake) = (Arc::clone(&store) as _, dispatcher.waker());
+        let parts = replay::Parts { jobs, routes: routes.clone(), wake, observer: Arc::clone(&observer), clock: Arc::clone(&clock) };
+        let replays = Arc::new(Replays::new(parts));
         let parts = crate::ingest::Parts {
             inbox: Arc::clone(&store) as _,
             routes,
@@ -161,12 +159,12 @@ impl App {
             table: Arc::clone(&config.providers),
         };
         let ingest = Arc::new(Ingest::new(sources, parts));
-        let closing = CancellationToken::new();
-        let public = http::public(config.listen, public_parts(config, &ingest, &closing))?;
-        let admin = AdminParts {
+        let (public, closing) = public_listener(config, &ingest)?;
+        let parts = AdminParts {
             ingest,
             history: history.clone(),
             control: Control::new(Arc::clone(&store) as _, dispatcher.waker(), observer, Arc::clone(&clock)),
+            feed,
             sources: config.sources.clone(),
             providers: Arc::clone(&config.providers),
             destinations: config.destinations.clone(),
@@ -178,7 +176,7 @@ impl App {
             header_timeout: config.limits.header_timeout,
             keep_alive: config.limits.keep_alive,
         };
-        let admin = http::admin(config.admin.listen, admin)?;
+        let admin = http::admin(config.admin.listen, parts)?;
         let scribe = alerts.map(|(alerts, pending)| pending.into_scribe(alerts, Arc::clone(&store) as _, dispatcher.waker()));
         let keeper = keep::Keeper { history: history.clone(), telemetry, clock, retention: config.retention };
         Ok(Self { public, admin, closing, dispatcher, store, keeper, scribe, replays, history })
@@ -316,6 +314,12 @@ fn open(config: &Config, observer: Arc<dyn Observer>) -> Result<SqliteStore, Ope
         ..Options::default()
     };
     SqliteStore::open(path, &options, observer)
+}
+
+/// The public listener, and what has it close its connections.
+fn public_listener(config: &Config, ingest: &Arc<Ingest>) -> Result<(Listener, CancellationToken), ListenError> {
+    let closing = CancellationToken::new();
+    Ok((http::public(config.listen, public_parts(config, ingest, &closing))?, closing))
 }
 
 fn public_parts(config: &Config, ingest: &Arc<Ingest>, closing: &CancellationToken) -> PublicParts {

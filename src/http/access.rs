@@ -65,7 +65,7 @@ pub(super) async fn guard(
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
     let connections = request.app_data::<Data<Connections>>().cloned();
-    let _in_use = connections.as_ref().and_then(|connections| connections.using(request.request()));
+    let _in_use = connections.and_then(|connections| connections.into_inner().using(request.request()));
     let open = matches!(request.path(), "/healthz" | "/readyz");
     let allowed = open || request.app_data::<Data<Access>>().is_some_and(|access| access.allows(&request));
     if allowed {

@@ -35,7 +35,7 @@ struct Connection {
 }
 
 /// A request being answered: while it lives, its connection is not idle.
-pub(super) struct InUse<'a>(&'a Connections, Arc<Connection>);
+pub(super) struct InUse(Arc<Connections>, Arc<Connection>);
 
 impl Connections {
     /// Connections that are closed after `patience` without a whole request.
@@ -56,7 +56,7 @@ impl Connections {
     }
 
     /// Marks the request's connection as in use.
-    pub(super) fn using(&self, request: &HttpRequest) -> Option<InUse<'_>> {
+    pub(super) fn using(self: Arc<Self>, request: &HttpRequest) -> Option<InUse> {
         let connection = Arc::clone(request.conn_data::<Arc<Connection>>()?);
         connection.busy.fetch_add(1, Ordering::Relaxed);
         Some(InUse(self, connection))
@@ -89,7 +89,7 @@ impl Connections {
     }
 }
 
-impl Drop for InUse<'_> {
+impl Drop for InUse {
     fn drop(&mut self) {
         self.1.idle_since.store(self.0.now(), Ordering::Relaxed);
         self.1.busy.fetch_sub(1, Ordering::Relaxed);

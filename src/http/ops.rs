@@ -4,15 +4,23 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use actix_web::http::header;
-use actix_web::web::Data;
+use actix_web::web::{Data, ServiceConfig, get, head, resource};
 use actix_web::{HttpRequest, HttpResponse};
 
-use super::problem::Problem;
+use super::problem::{Problem, method_not_allowed};
 use super::receive::READ;
 use crate::domain::{Backlog, Clock, Code, Lanes};
 use crate::history::{Control, History};
 use crate::ingest::Ingest;
 use crate::telemetry::{Metrics, Telemetry};
+
+/// Mounts the resources for operations on the admin listener.
+pub(super) fn configure(app: &mut ServiceConfig) {
+    let read_only = || method_not_allowed(READ);
+    app.service(resource("/healthz").to(|request: HttpRequest| async move { healthz(&request) }))
+        .service(resource("/readyz").route(get().to(readyz)).route(head().to(readyz)).default_service(read_only()))
+        .service(resource("/metrics").route(get().to(metrics)).route(head().to(metrics)).default_service(read_only()));
+}
 
 /// What the operations endpoints look at.
 pub(super) struct Ops {
@@ -65,13 +73,13 @@ pub(super) fn healthz(request: &HttpRequest) -> HttpResponse {
 }
 
 /// The process can take events: its store commits.
-pub(super) async fn readyz(ops: Data<Ops>) -> Result<HttpResponse, Problem> {
+async fn readyz(ops: Data<Ops>) -> Result<HttpResponse, Problem> {
     ops.ingest.ready().await?;
     Ok(HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(serde_json::json!({ "status": "ready" })))
 }
 
 /// Everything that is measured, as Prometheus text.
-pub(super) async fn metrics(ops: Data<Ops>) -> Result<HttpResponse, Problem> {
+async fn metrics(ops: Data<Ops>) -> Result<HttpResponse, Problem> {
     let metrics = ops.telemetry.metrics();
     let size = ops.history.size().await?;
     metrics.set("onceward_database_bytes", &[], size.database as f64);

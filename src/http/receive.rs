@@ -35,7 +35,7 @@ pub(super) struct Public {
 
 /// Every request to the public listener.
 pub(super) async fn entry(request: HttpRequest, payload: Payload, public: Data<Public>) -> HttpResponse {
-    let _in_use = public.connections.using(&request);
+    let _in_use = Arc::clone(&public.connections).using(&request);
     let path = request.uri().path();
     if path == "/healthz" {
         return ops::healthz(&request);

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use actix_web::dev::{Extensions, Server, ServerHandle};
 use actix_web::middleware::from_fn;
-use actix_web::web::{Data, get, head, resource, route};
+use actix_web::web::{Data, route};
 use actix_web::{App, HttpServer};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -25,6 +25,7 @@ use super::problem;
 use super::receive::{self, Public};
 use crate::config::{Destination, Limits, Source, Tls};
 use crate::domain::{Clock, Lanes};
+use crate::feed::Feed;
 use crate::history::{Control, History};
 use crate::ingest::Ingest;
 use crate::provider::Table;
@@ -71,6 +72,8 @@ pub struct AdminParts {
     pub history: History,
     /// Does what the API orders.
     pub control: Control,
+    /// What happens.
+    pub feed: Arc<Feed>,
     /// The sources as configured.
     pub sources: Vec<Source>,
     /// The senders.
@@ -175,6 +178,7 @@ pub fn admin(address: SocketAddr, parts: AdminParts) -> Result<Listener, ListenE
         backlogged: Mutex::default(),
     });
     let control = Data::new(parts.control);
+    let feed = Data::from(parts.feed);
     let sources = Data::new(Sources { configured: parts.sources, providers: parts.providers, clock: Arc::clone(&parts.clock) });
     let destinations = Data::new(Destinations { configured: parts.destinations, lanes: parts.lanes, clock: parts.clock });
     let access = Data::new(parts.access);
@@ -192,21 +196,10 @@ pub fn admin(address: SocketAddr, parts: AdminParts) -> Result<Listener, ListenE
             .app_data(control.clone())
             .app_data(destinations.clone())
             .app_data(sources.clone())
+            .app_data(feed.clone())
             .app_data(used.clone())
             .wrap(from_fn(access::guard))
-            .service(resource("/healthz").to(|request: actix_web::HttpRequest| async move { ops::healthz(&request) }))
-            .service(
-                resource("/readyz")
-                    .route(get().to(ops::readyz))
-                    .route(head().to(ops::readyz))
-                    .default_service(problem::method_not_allowed(receive::READ)),
-            )
-            .service(
-                resource("/metrics")
-                    .route(get().to(ops::metrics))
-                    .route(head().to(ops::metrics))
-                    .default_service(problem::method_not_allowed(receive::READ)),
-            )
+            .configure(ops::configure)
             .configure(super::api::configure)
             .default_service(route().to(problem::not_found))
     })

@@ -37,5 +37,6 @@ mod reverify;
 mod shutdown;
 mod sources;
 mod startup;
+mod stream;
 mod support;
 mod vectors;

@@ -9,6 +9,7 @@ mod rejections;
 mod replays;
 pub(super) mod sources;
 mod stats;
+mod stream;
 
 use actix_web::http::Method;
 use actix_web::web::{ServiceConfig, delete, get, post, put, resource};
@@ -76,5 +77,6 @@ fn configure_settings(app: &mut ServiceConfig) {
         .service(resource("/api/v1/sources/{name}").route(get().to(sources::show)).default_service(read_only()))
         .service(resource("/api/v1/providers").route(get().to(sources::providers)).default_service(read_only()))
         .service(resource("/api/v1/providers/{name}").route(get().to(sources::provider)).default_service(read_only()))
-        .service(resource("/api/v1/stats").route(get().to(stats::show)).default_service(read_only()));
+        .service(resource("/api/v1/stats").route(get().to(stats::show)).default_service(read_only()))
+        .service(resource("/api/v1/stream").route(get().to(stream::stream)).default_service(read_only()));
 }
