@@ -29,6 +29,8 @@ pub const ALL: &[&str] = &[
     "record.delivery-leased",
     "record.duplicate-counted",
     "refuse.inserted",
+    "audit.asked",
+    "audit.answered",
     "erase.payload-deleted",
     "erase.blanked",
     "store.keys-merged",

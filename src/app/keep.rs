@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::Retention;
 use crate::domain::{Clock, Timestamp};
-use crate::history::{History, StoreError};
+use crate::history::{History, StoreError, Trail};
 use crate::store::{Prune, Pruned};
 use crate::telemetry::Telemetry;
 
@@ -30,6 +30,7 @@ const BELIEVABLE_STEP: Duration = Duration::from_secs(3_600);
 /// Keeps house.
 pub(super) struct Keeper {
     pub(super) history: History,
+    pub(super) trail: Trail,
     pub(super) telemetry: Arc<Telemetry>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) retention: Retention,
@@ -61,10 +62,19 @@ impl Keeper {
             ticks.tick().await;
             let now = self.clock.now();
             match steps.is_believable(now, Instant::now()) {
-                true => self.prune(now).await,
+                true => {
+                    self.prune(now).await;
+                    self.forget_trail(now).await;
+                }
                 false => tracing::warn!("the clock has jumped: nothing is pruned in this round"),
             }
         }
+    }
+
+    /// Few rows, and small ones: without a pause.
+    async fn forget_trail(&self, now: Timestamp) {
+        let before = now.minus(self.retention.audit);
+        while self.trail.forget(before, CHUNK).await.is_ok_and(|forgotten| forgotten > 0) {}
     }
 
     async fn prune(&self, now: Timestamp) {

@@ -22,7 +22,7 @@ use crate::dispatch::{self, Dispatcher};
 use crate::domain::{Announce, Clock, Observer, Silent, SystemClock};
 use crate::failpoint;
 use crate::feed::Feed;
-use crate::history::{Control, History};
+use crate::history::{Control, History, Trail};
 use crate::http::{self, Access, AdminParts, ListenError, Listener, PublicParts};
 use crate::ingest::Ingest;
 use crate::replay::{self, Replays};
@@ -137,7 +137,7 @@ impl App {
         let lanes = build::lanes(config, &clock, &extras.handlers)?;
         let store = Arc::new(open(config, Arc::clone(&observer))?);
         failpoint::reach("app.store-opened");
-        let history = History::new(Arc::clone(&store) as _);
+        let (history, trail) = (History::new(Arc::clone(&store) as _), Trail::new(Arc::clone(&store) as _, Arc::clone(&clock)));
         let dispatcher = Dispatcher::new(dispatch::Parts {
             outbox: Arc::clone(&store) as _,
             lanes,
@@ -165,6 +165,7 @@ impl App {
             history: history.clone(),
             control: Control::new(Arc::clone(&store) as _, dispatcher.waker(), observer, Arc::clone(&clock)),
             feed,
+            trail: trail.clone(),
             sources: config.sources.clone(),
             providers: Arc::clone(&config.providers),
             destinations: config.destinations.clone(),
@@ -172,13 +173,13 @@ impl App {
             replays: Arc::clone(&replays),
             telemetry: Arc::clone(&telemetry),
             clock: Arc::clone(&clock),
-            access: Access::new(config.admin.token.as_ref()),
+            access: Access::new(&config.admin.tokens),
             header_timeout: config.limits.header_timeout,
             keep_alive: config.limits.keep_alive,
         };
         let admin = http::admin(config.admin.listen, parts)?;
         let scribe = alerts.map(|(alerts, pending)| pending.into_scribe(alerts, Arc::clone(&store) as _, dispatcher.waker()));
-        let keeper = keep::Keeper { history: history.clone(), telemetry, clock, retention: config.retention };
+        let keeper = keep::Keeper { history: history.clone(), trail, telemetry, clock, retention: config.retention };
         Ok(Self { public, admin, closing, dispatcher, store, keeper, scribe, replays, history })
     }
 

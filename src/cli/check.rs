@@ -34,13 +34,15 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 
 fn settings(config: &Config) -> std::io::Result<()> {
     let Database::Sqlite(path) = &config.database;
-    let token = if config.admin.token.is_some() { "by token" } else { "without a token" };
+    let tokens: Vec<_> = config.admin.tokens.iter().map(|token| format!("{} ({})", token.name, token.role.as_str())).collect();
+    let token = if tokens.is_empty() { "without a token".to_owned() } else { format!("by token: {}", tokens.join(", ")) };
     let mut table = output::table(&["setting", "value"]);
     table.add_row(["receives on".to_owned(), format!("{}{}", config.listen, if config.tls.is_some() { ", TLS" } else { "" })]);
     table.add_row(["API on".to_owned(), format!("{}, {token}", config.admin.listen)]);
     table.add_row(["database".to_owned(), path.display().to_string()]);
-    let retention = [print_duration(config.retention.bodies), print_duration(config.retention.ids)];
-    table.add_row(["retention".to_owned(), format!("bodies {}, ids {}", retention[0], retention[1])]);
+    let retention = &config.retention;
+    let [bodies, ids, audit] = [retention.bodies, retention.ids, retention.audit].map(print_duration);
+    table.add_row(["retention".to_owned(), format!("bodies {bodies}, ids {ids}, audit {audit}")]);
     table.add_row(["alerts".to_owned(), alerts(config)]);
     output::line(table)
 }

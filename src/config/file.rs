@@ -95,6 +95,16 @@ pub(super) struct Tls {
 pub(super) struct Admin {
     pub(super) listen: Option<String>,
     pub(super) token: Option<Secret>,
+    #[serde(default)]
+    pub(super) tokens: BTreeMap<String, Token>,
+}
+
+/// `[admin.tokens.NAME]`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Token {
+    pub(super) token: Option<Secret>,
+    pub(super) role: Option<String>,
 }
 
 /// `[retention]`.
@@ -103,6 +113,7 @@ pub(super) struct Admin {
 pub(super) struct Retention {
     pub(super) bodies: Option<String>,
     pub(super) ids: Option<String>,
+    pub(super) audit: Option<String>,
 }
 
 /// `[alerts]`.

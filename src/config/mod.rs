@@ -82,8 +82,38 @@ pub enum Database {
 pub struct Admin {
     /// Its address.
     pub listen: SocketAddr,
-    /// The bearer token; always there unless `listen` is loopback.
-    pub token: Option<SecretString>,
+    /// The bearer tokens; at least one unless `listen` is loopback.
+    pub tokens: Vec<Token>,
+}
+
+/// A bearer token of the API.
+#[derive(Debug, Clone)]
+pub struct Token {
+    /// Whose it is, as the audit trail shows it.
+    pub name: Arc<str>,
+    /// The token.
+    pub secret: SecretString,
+    /// What may be done with it.
+    pub role: Role,
+}
+
+/// What may be done with a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// Everything may be looked at.
+    Read,
+    /// Everything may be done.
+    Write,
+}
+
+impl Role {
+    /// Its name in the configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Write => "write",
+        }
+    }
 }
 
 /// How long things are kept.
@@ -93,6 +123,8 @@ pub struct Retention {
     pub bodies: Duration,
     /// Identities: how long a duplicate is still recognised.
     pub ids: Duration,
+    /// The audit trail.
+    pub audit: Duration,
 }
 
 /// What is worth an event of Onceward's own, for the destinations that take from the source `onceward`.

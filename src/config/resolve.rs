@@ -1,6 +1,7 @@
 //! From the file as written to what the program runs by. Whatever is wrong goes into the report, and the default stands
 //! in for it, so that one run finds everything.
 
+mod admin;
 mod destinations;
 mod policy;
 mod providers;
@@ -14,11 +15,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use secrecy::ExposeSecret;
-
 use super::file::{self, File};
 use super::report::{Keys, Report, print_size};
-use super::{Admin, Alerts, Config, ConfigError, Database, Limits, Rate, Retention, Tls};
+use super::{Alerts, Config, ConfigError, Database, Limits, Rate, Retention, Tls};
 
 const DAY: Duration = Duration::from_secs(86_400);
 const MIB: usize = 1 << 20;
@@ -53,7 +52,7 @@ pub(super) fn resolve(written: File, mut report: Report) -> Result<Config, Confi
         tls: written.tls.and_then(|written| tls(&written, top.below("tls"))),
         database: database(written.database.as_deref().unwrap_or(DATABASE), &mut top),
         workers: written.workers.map(|workers| top.count("workers", Some(workers), 1, 1, 1024)),
-        admin: admin(written.admin, listen, top.below("admin")),
+        admin: admin::admin(written.admin, listen, top.below("admin")),
         retention: retention(&written.retention, top.below("retention")),
         limits: limits(&written.limits, top.below("limits")),
         alerts: alerts(&written.alerts, &mut top.below("alerts")),
@@ -115,26 +114,6 @@ fn database(text: &str, top: &mut Keys<'_>) -> Database {
     Database::Sqlite(PathBuf::from(path))
 }
 
-fn admin(written: file::Admin, public: SocketAddr, mut keys: Keys<'_>) -> Admin {
-    let listen = address(&mut keys, "listen", written.listen.as_deref(), ADMIN_LISTEN);
-    let same_ip = listen.ip() == public.ip() || listen.ip().is_unspecified() || public.ip().is_unspecified();
-    if listen.port() == public.port() && listen.port() != 0 && same_ip {
-        let path = if keys.report.places.knows(&keys.path("listen")) { keys.path("listen") } else { "listen".to_owned() };
-        let message = format!("admin.listen = \"{listen}\" and listen = \"{public}\" take the same port: each needs its own");
-        keys.report.problem(&path, message);
-    }
-    let given = written.token.is_some();
-    let token = written.token.map(|secret| secret.0).filter(|token| !token.expose_secret().is_empty());
-    if token.as_ref().is_some_and(|token| token.expose_secret().trim().is_empty()) {
-        keys.problem("token", "is blank");
-    }
-    if token.is_none() && !listen.ip().to_canonical().is_loopback() {
-        let state = if given { "is empty" } else { "is missing" };
-        keys.missing("token", format!("{state}: it is required because admin.listen = \"{listen}\" is not loopback"));
-    }
-    Admin { listen, token }
-}
-
 fn retention(written: &file::Retention, mut keys: Keys<'_>) -> Retention {
     let bodies = keys.duration("bodies", written.bodies.as_deref(), 30 * DAY);
     let ids = keys.duration("ids", written.ids.as_deref(), 400 * DAY);
@@ -143,7 +122,8 @@ fn retention(written: &file::Retention, mut keys: Keys<'_>) -> Retention {
         let of = |duration| crate::domain::print_duration(duration);
         keys.problem(key, format!("ids = \"{}\" must be at least bodies = \"{}\": an event keeps its ID", of(ids), of(bodies)));
     }
-    Retention { bodies, ids }
+    let audit = keys.duration("audit", written.audit.as_deref(), 400 * DAY);
+    Retention { bodies, ids, audit }
 }
 
 fn alerts(written: &file::Alerts, keys: &mut Keys<'_>) -> Alerts {

@@ -49,7 +49,7 @@ fn the_reference_reads_as_shipped_and_is_the_default() {
     let empty = good("");
     assert_eq!((shipped.listen, shipped.admin.listen), (empty.listen, empty.admin.listen));
     assert_eq!((&shipped.database, shipped.retention, shipped.limits), (&empty.database, empty.retention, empty.limits));
-    assert!(shipped.sources.is_empty() && shipped.destinations.is_empty() && shipped.admin.token.is_none());
+    assert!(shipped.sources.is_empty() && shipped.destinations.is_empty() && shipped.admin.tokens.is_empty());
 }
 
 #[test]
@@ -79,7 +79,7 @@ fn every_key_is_in_the_reference() {
         let line = error.lines().find(|line| line.contains("unknown key")).unwrap();
         let (_, keys) = line.split_once("allowed: ").unwrap_or_else(|| panic!("{line}"));
         for key in keys.split(", ") {
-            let shown = ["{key} = ", "[{key}]", "[{key}."].map(|form| form.replace("{key}", key));
+            let shown = ["{key} = ", "[{key}]", "[{key}.", ".{key}."].map(|form| form.replace("{key}", key));
             assert!(shown.iter().any(|form| whole.contains(form)), "{table}{key}");
         }
     }

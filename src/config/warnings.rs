@@ -18,9 +18,9 @@ impl Config {
         for source in &self.sources {
             self.warn_of_source(source, &mut warnings);
         }
-        let token = self.admin.token.as_ref().map(|token| token.expose_secret().chars().count());
-        if token.is_some_and(|length| length < SHORT_TOKEN) {
-            warnings.push(format!("admin.token is shorter than {SHORT_TOKEN} characters and can be guessed"));
+        for token in self.admin.tokens.iter().filter(|token| token.secret.expose_secret().chars().count() < SHORT_TOKEN) {
+            let key = if &*token.name == "admin" { "admin.token".to_owned() } else { format!("admin.tokens.{}.token", token.name) };
+            warnings.push(format!("{key} is shorter than {SHORT_TOKEN} characters and can be guessed"));
         }
         warnings
     }

@@ -42,6 +42,8 @@ pub enum Code {
     IdempotencyKeyReused,
     /// No valid token, or a foreign `Host` or `Origin`.
     Unauthorized,
+    /// The token may look, but not change anything.
+    Forbidden,
     /// No such resource.
     NotFound,
     /// A query parameter or body field is wrong.
@@ -71,6 +73,7 @@ const TABLE: &[(Code, &str, u16, &str)] = &[
     (Code::IdempotencyKeyInFlight, "idempotency-key-in-flight", 409, "A request with this Idempotency-Key is in flight"),
     (Code::IdempotencyKeyReused, "idempotency-key-reused", 422, "This Idempotency-Key came before with another request"),
     (Code::Unauthorized, "unauthorized", 401, "Unauthorized"),
+    (Code::Forbidden, "forbidden", 403, "This token may not change anything"),
     (Code::NotFound, "not-found", 404, "Not found"),
     (Code::InvalidParameter, "invalid-parameter", 400, "A parameter is invalid"),
     (Code::Conflict, "conflict", 409, "Conflict"),

@@ -1,5 +1,6 @@
 //! Questions about what happened, with answers in the shapes that the API and the command line show.
 
+mod audit;
 mod control;
 mod cursor;
 mod export;
@@ -9,7 +10,8 @@ mod view;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-pub use crate::store::{Change, DeliveryFilter, EventFilter, Order, RejectionFilter, StoreError};
+pub use crate::store::{AuditFilter, Change, DeliveryFilter, EventFilter, Order, RejectionFilter, StoreError};
+pub use audit::{Asked, AuditView, Trail};
 pub use control::Control;
 pub use cursor::{Cursor, CursorError};
 pub use stats::{SourceStats, Stats, Volume};

@@ -3,8 +3,10 @@
 
 mod access;
 mod api;
+mod audit;
 mod body;
 mod connections;
+mod failures;
 mod ops;
 mod problem;
 mod receive;

@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use super::access::{self, Access};
 use super::api::destinations::Destinations;
 use super::api::sources::Sources;
+use super::audit;
 use super::body::Budget;
 use super::connections::Connections;
 use super::ops::{self, Ops};
@@ -26,7 +27,7 @@ use super::receive::{self, Public};
 use crate::config::{Destination, Limits, Source, Tls};
 use crate::domain::{Clock, Lanes};
 use crate::feed::Feed;
-use crate::history::{Control, History};
+use crate::history::{Control, History, Trail};
 use crate::ingest::Ingest;
 use crate::provider::Table;
 use crate::replay::Replays;
@@ -74,6 +75,8 @@ pub struct AdminParts {
     pub control: Control,
     /// What happens.
     pub feed: Arc<Feed>,
+    /// The trail of what is asked for.
+    pub trail: Trail,
     /// The sources as configured.
     pub sources: Vec<Source>,
     /// The senders.
@@ -178,7 +181,7 @@ pub fn admin(address: SocketAddr, parts: AdminParts) -> Result<Listener, ListenE
         backlogged: Mutex::default(),
     });
     let control = Data::new(parts.control);
-    let feed = Data::from(parts.feed);
+    let (feed, trail) = (Data::from(parts.feed), Data::new(parts.trail));
     let sources = Data::new(Sources { configured: parts.sources, providers: parts.providers, clock: Arc::clone(&parts.clock) });
     let destinations = Data::new(Destinations { configured: parts.destinations, lanes: parts.lanes, clock: parts.clock });
     let access = Data::new(parts.access);
@@ -197,7 +200,9 @@ pub fn admin(address: SocketAddr, parts: AdminParts) -> Result<Listener, ListenE
             .app_data(destinations.clone())
             .app_data(sources.clone())
             .app_data(feed.clone())
+            .app_data(trail.clone())
             .app_data(used.clone())
+            .wrap(from_fn(audit::trail))
             .wrap(from_fn(access::guard))
             .configure(ops::configure)
             .configure(super::api::configure)

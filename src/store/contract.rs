@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{Claim, ClaimRequest, Control, History, Inbox, Jobs, Order, Outbox, Page, Recorded};
+use super::{Audit, Claim, ClaimRequest, Control, History, Inbox, Jobs, Order, Outbox, Page, Recorded};
 use crate::domain::{
     Attempt, Code, Due, EventKey, FinishedAttempt, Headers, Lease, NewRejection, OnDead, Rejection, SealedCredentials, Timestamp, Verdict,
     VerifiedEvent, VerifiedParts,
@@ -26,7 +26,7 @@ use crate::domain::{
 /// An engine under test, with one place for its data.
 pub(crate) trait Harness: Sized {
     /// The engine.
-    type Store: Inbox + Outbox + Control + Jobs + History + Clone + 'static;
+    type Store: Inbox + Outbox + Control + Audit + Jobs + History + Clone + 'static;
 
     /// An empty place. Stores opened on it keep [`REJECTIONS`] rejections and [`REJECTION_BYTES`] bytes for each source.
     fn new() -> Self;
@@ -115,6 +115,7 @@ macro_rules! contract {
                 leases_that_are_lost_are_told_and_not_prolonged
                 sources_take_turns
                 a_crowd_of_one_source_does_not_keep_another_waiting
+                the_trail_tells_who_asked_and_what_became_of_it
             }
             history {
                 events_are_found_by_every_filter

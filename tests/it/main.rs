@@ -6,6 +6,7 @@ mod alerts;
 mod api;
 #[path = "../architecture.rs"]
 mod architecture;
+mod audit;
 mod by_hand;
 mod cli;
 mod content;

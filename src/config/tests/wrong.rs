@@ -11,7 +11,7 @@ const WRONG_FORM: &[Wrong] = &[
     ("workers = 1\nworkers = 2", 2, "", "duplicate key"),
     ("\nlisen = \"127.0.0.1:1\"", 2, "lisen", "unknown key; did you mean \"listen\"?"),
     ("[sources.a]\nprovider = \"stripe\"\nsecert = \"x\"", 3, "sources.a.secert", "did you mean \"secret\"?"),
-    ("[admin]\nport = 1", 2, "admin.port", "unknown key; allowed: listen, token"),
+    ("[admin]\nport = 1", 2, "admin.port", "unknown key; allowed: listen, token, tokens"),
     ("[sorces.a]\nprovider = \"stripe\"", 1, "sorces", "did you mean \"sources\"?"),
     ("[destinations.d.retry]\nattemps = 1", 2, "destinations.d.retry.attemps", "did you mean \"attempts\"?"),
     ("workers = \"two\"", 1, "workers", "expected a whole number, found a string"),

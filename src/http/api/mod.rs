@@ -1,5 +1,6 @@
 //! The admin API, version 1: thin handlers that turn parameters into questions to `history`.
 
+mod audit;
 mod deliveries;
 pub(super) mod destinations;
 mod events;
@@ -78,5 +79,6 @@ fn configure_settings(app: &mut ServiceConfig) {
         .service(resource("/api/v1/providers").route(get().to(sources::providers)).default_service(read_only()))
         .service(resource("/api/v1/providers/{name}").route(get().to(sources::provider)).default_service(read_only()))
         .service(resource("/api/v1/stats").route(get().to(stats::show)).default_service(read_only()))
+        .service(resource("/api/v1/audit").route(get().to(audit::list)).default_service(read_only()))
         .service(resource("/api/v1/stream").route(get().to(stream::stream)).default_service(read_only()));
 }

@@ -5,7 +5,7 @@ use futures_util::future::join_all;
 use super::lines::{delivery_of, lined};
 use super::*;
 use crate::domain::{DeliveryId, DeliveryStatus};
-use crate::store::{Change, Prune};
+use crate::store::{Asked, AuditFilter, Change, Prune};
 
 fn done() -> Change {
     Change::Done { destination: "app".into() }
@@ -185,4 +185,35 @@ pub(crate) async fn a_crowd_of_one_source_does_not_keep_another_waiting<H: Harne
     lined(&store, "in line", 1, at(0)).await;
     let _ = store.record(event("pay", "late", at(50)), names(&["app"])).await.unwrap();
     assert_eq!(claim(&store, "app", 2, at(50)).await.deliveries[1].event.key, key("pay", "late"));
+}
+
+pub(crate) async fn the_trail_tells_who_asked_and_what_became_of_it<H: Harness>() {
+    let harness = H::new();
+    let store = harness.open().await;
+    let asked = |actor: &str, second| Asked {
+        at: at(second),
+        actor: actor.to_owned(),
+        client: Some("127.0.0.1".to_owned()),
+        method: "PUT".to_owned(),
+        path: format!("/{second}"),
+    };
+    let first = store.ask(asked("a", 1)).await.unwrap();
+    store.ask(asked("b", 2)).await.unwrap();
+    for _ in 0..2 {
+        store.answer(first, 200).await.unwrap();
+    }
+    let found = async |filter: AuditFilter, window| {
+        let rows = store.trail(filter, window).await.unwrap();
+        rows.into_iter().map(|row| (row.asked, row.status)).collect::<Vec<_>>()
+    };
+    let (one, two) = ((asked("a", 1), Some(200)), (asked("b", 2), None));
+    let none = AuditFilter::default;
+    assert_eq!(found(none(), all()).await, [two.clone(), one.clone()]);
+    assert_eq!(found(AuditFilter { actor: Some("a".into()), ..none() }, all()).await, std::slice::from_ref(&one));
+    assert_eq!(found(AuditFilter { since: Some(at(2)), ..none() }, all()).await, std::slice::from_ref(&two));
+    assert_eq!(found(AuditFilter { until: Some(at(2)), ..none() }, all()).await, std::slice::from_ref(&one));
+    assert_eq!(found(none(), page(Order::Oldest, 9, Some(first))).await, std::slice::from_ref(&two));
+    assert_eq!(store.forget_trail(at(2), 9).await.unwrap(), 1);
+    assert_eq!(store.forget_trail(at(2), 9).await.unwrap(), 0);
+    assert_eq!(found(none(), all()).await, [two]);
 }

@@ -3,6 +3,7 @@
 //! One thread writes and shares each commit among all who wait; two threads read. Several processes may have the file
 //! open at once: the unique key dedupes among them, and leases keep them off each other's deliveries.
 
+mod audit;
 mod checkpoint;
 mod claim;
 mod conditions;

@@ -24,14 +24,15 @@ use super::record::Record;
 use super::rejections::{self, Refuse};
 use super::reverify::{self, Readmit, RefuseAgain, TakeSealKey};
 use super::writer::Writer;
-use super::{deliveries, events, tally};
+use super::{audit, deliveries, events, tally};
 use crate::domain::{
     Backlog, DeliveryId, Due, EventKey, FinishedAttempt, Lease, NewRejection, OnDead, OwnEvent, RefusedRequest, Rejection, SealKey,
     StoredEvent, Timestamp, VerifiedEvent,
 };
 use crate::store::{
-    Change, Claim, ClaimRequest, Control, Counts, DeliveryFilter, DeliveryRow, EventFilter, EventRow, History, Inbox, JobRow, Jobs,
-    Matching, NewJob, Outbox, Page, Prune, Pruned, Recorded, RejectionFilter, RejectionRow, Size, Step, StoreError, StoredBody, Work,
+    Asked, Audit, AuditFilter, AuditRow, Change, Claim, ClaimRequest, Control, Counts, DeliveryFilter, DeliveryRow, EventFilter, EventRow,
+    History, Inbox, JobRow, Jobs, Matching, NewJob, Outbox, Page, Prune, Pruned, Recorded, RejectionFilter, RejectionRow, Size, Step,
+    StoreError, StoredBody, Work,
 };
 
 /// How often the log is looked at after something was erased; each time, readers are waited for.
@@ -146,6 +147,25 @@ impl Control for SqliteStore {
 
     async fn paused(&self) -> Result<Vec<String>, StoreError> {
         self.0.readers.ask(control::paused).await
+    }
+}
+
+#[async_trait]
+impl Audit for SqliteStore {
+    async fn ask(&self, asked: Asked) -> Result<i64, StoreError> {
+        self.write(audit::Ask(asked)).await
+    }
+
+    async fn answer(&self, id: i64, status: u16) -> Result<(), StoreError> {
+        self.write(audit::Answer { id, status }).await
+    }
+
+    async fn trail(&self, filter: AuditFilter, page: Page) -> Result<Vec<AuditRow>, StoreError> {
+        self.0.readers.ask(move |conn| audit::trail(conn, &filter, page)).await
+    }
+
+    async fn forget_trail(&self, before: Timestamp, chunk: usize) -> Result<usize, StoreError> {
+        self.write(audit::Forget { before, chunk }).await
     }
 }
 

@@ -30,11 +30,13 @@ const RELEASE: &[&str] = &["release.before", "release.released", "release.after"
 const RETRY: &[&str] = &["control.retried"];
 const CANCEL: &[&str] = &["control.cancelled", "lines.stepped-forward"];
 const PAUSE: &[&str] = &["control.paused"];
+/// Met when the API is asked for a change.
+const AUDIT: &[&str] = &["audit.asked", "audit.answered"];
 const ERASE: &[&str] = &["erase.payload-deleted", "erase.blanked"];
 
 /// Whether a test here is killed at the point, so that the rounds need not be.
 pub(super) fn meets(point: &str) -> bool {
-    let met = [BIRTH, HANDED_OVER, RENEWAL, RELEASE, RETRY, CANCEL, PAUSE, ERASE].concat().contains(&point);
+    let met = [BIRTH, HANDED_OVER, RENEWAL, RELEASE, RETRY, CANCEL, PAUSE, ERASE, AUDIT].concat().contains(&point);
     // The rounds come there, too: whatever ends lets the next one step forward.
     met && point != "lines.stepped-forward"
 }
@@ -175,6 +177,23 @@ async fn dies_over_leases(point: &'static str, told: bool) {
     world.check();
     for destination in ["plain", "ordered"] {
         assert_eq!(world.delivery(&event(1), destination).1, "delivered 1/2", "{point}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_trail_of_a_program_that_dies_says_what_was_asked_for_if_it_was_done() {
+    for (point, asked, paused) in [("audit.asked", 0, 0), ("audit.answered", 1, 1)] {
+        let mut world = World::new(8).await;
+        let life = async |_: &mut World, process: &Process| {
+            let pause = reqwest::Client::new().put(format!("{}/api/v1/destinations/plain/pause", process.admin));
+            assert!(pause.send().await.is_err(), "nobody is answered");
+        };
+        world.dies_at(point, life).await;
+        let database = Connection::open(world.folder.path().join("onceward.db")).unwrap();
+        let rows: i64 = database.query_row("SELECT count(*) FROM audit WHERE status IS NULL", (), |row| row.get(0)).unwrap();
+        assert_eq!((rows, world.paused()), (asked, paused), "{point}");
+        drop(database);
+        world.settles().await;
     }
 }
 
