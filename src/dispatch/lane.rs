@@ -19,9 +19,9 @@ use super::backoff::Backoff;
 use super::gate::Room;
 use super::leases::Leases;
 use super::place::Place;
-use super::post::{Handed, Post};
-use super::waiting::{Waiting, Which};
-use crate::domain::{ClaimedDelivery, Happening, OnDead, Timestamp};
+use super::post::{Handed, Post, Weight};
+use super::waiting::{Taken, Waiting, Which};
+use crate::domain::{Happening, OnDead, Timestamp};
 use crate::failpoint;
 use crate::store::{Claim, ClaimRequest, StoreError};
 
@@ -50,8 +50,8 @@ const FEW: usize = 64;
 /// How long anything waits for a place while no attempt ends.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Leases that are renewed in one transaction, which senders wait for, too.
-const RENEWED_TOGETHER: usize = 200;
+/// Leases that are renewed or released in one transaction, which senders wait for, too.
+pub(super) const TOGETHER: usize = 200;
 
 /// One destination's lane.
 pub(super) struct Lane {
@@ -66,6 +66,10 @@ pub(super) struct Lane {
     leases: Leases,
     /// Whether there is a reason to look into the store.
     called: bool,
+    /// Whether anything has gone back since the last claim began.
+    handed_back: bool,
+    /// How many the claim under way is of, and whether as a probe.
+    asked: (usize, bool),
     /// A claim under way. Attempts begin and end meanwhile.
     claiming: Option<BoxFuture<'static, Result<Claimed, StoreError>>>,
     /// When what waits goes back, unless attempts end.
@@ -83,8 +87,8 @@ pub(super) struct Lane {
 /// A claim that has been made.
 struct Claimed {
     claim: Claim,
-    /// When its leases end.
-    until: Timestamp,
+    /// The time by which it was due.
+    now: Timestamp,
     /// For what was claimed.
     tickets: OwnedSemaphorePermit,
     /// Whether it is to probe an open circuit.
@@ -106,6 +110,8 @@ impl Lane {
             tasks: JoinSet::new(),
             leases: Leases::default(),
             called: false,
+            handed_back: false,
+            asked: (0, false),
             claiming: None,
             waits_until: Instant::now(),
             next_look: Instant::now(),
@@ -132,9 +138,9 @@ impl Lane {
             biased;
             () = shutdown.cancelled() => return false,
             Some(end) = self.tasks.join_next_with_id() => self.forget(&end),
-            Some((delivery, ticket)) = self.handed.recv() => {
+            Some((delivery, ticket, weight)) = self.handed.recv() => {
                 let until = delivery.event.received_at.plus(LEASE);
-                self.take(delivery, ticket, until, false);
+                self.take(Taken { delivery, ticket, weight, probe: false }, until);
             }
             () = sleep_until(self.next_renewal), if !self.leases.is_empty() => self.keep_leases().await,
             Some(outcome) = OptionFuture::from(self.claiming.as_mut()) => self.claimed(outcome),
@@ -147,7 +153,14 @@ impl Lane {
             }
             () = sleep_until(self.waits_until), if !self.waiting.is_empty() => self.lose_patience().await,
             () = post.called(), if self.backoff.is_none() && !self.called => self.called = true,
-            () = sleep_until(self.next_look), if !self.called && self.claiming.is_none() => self.called = true,
+            () = sleep_until(self.next_look), if !self.called && self.claiming.is_none() => {
+                self.called = true;
+                // What is due by time is older than what is being recorded.
+                post.miss();
+            }
+        }
+        if post.is_held() && !self.waiting.is_empty() {
+            self.hand_back().await;
         }
         if post.may_have_lost_a_lease() {
             self.next_renewal = Instant::now();
@@ -156,7 +169,7 @@ impl Lane {
     }
 
     /// Takes a delivery whose lease lasts until then.
-    fn take(&mut self, delivery: ClaimedDelivery, ticket: OwnedSemaphorePermit, until: Timestamp, probe: bool) {
+    fn take(&mut self, taken: Taken, until: Timestamp) {
         let now = Instant::now();
         if self.leases.is_empty() {
             self.next_renewal = now + RENEW_EVERY;
@@ -164,8 +177,8 @@ impl Lane {
         if self.waiting.is_empty() {
             self.waits_until = now + PATIENCE;
         }
-        self.leases.add(delivery.lease, until);
-        self.waiting.push(delivery, ticket, probe);
+        self.leases.add(taken.delivery.lease, until);
+        self.waiting.push(taken);
     }
 
     /// What waits goes back if no place has become free for long: the destination does not keep up.
@@ -190,11 +203,12 @@ impl Lane {
             drop(place);
             return self.hand_back().await;
         }
-        let Some(next) = self.waiting.pop() else { return };
-        let lease = next.delivery.lease;
-        let place = Place::new(Arc::clone(&self.post), place, next.ticket, next.probe);
+        let Some(Taken { delivery, ticket, weight, probe }) = self.waiting.pop() else { return };
+        drop(weight);
+        let lease = delivery.lease;
+        let place = Place::new(Arc::clone(&self.post), place, ticket, probe);
         let over = place.over();
-        let task = self.tasks.spawn(Arc::clone(&self.worker).work(next.delivery, place));
+        let task = self.tasks.spawn(Arc::clone(&self.worker).work(delivery, place));
         self.leases.attempt(lease, task, over);
     }
 
@@ -211,6 +225,9 @@ impl Lane {
             return self.troubled(&error);
         }
         let Some((tickets, probe)) = self.share() else { return };
+        self.asked = (tickets.num_permits(), probe);
+        // Counted before it is known how much there is, so that what is handed over meanwhile does not count on the same.
+        self.post.gate.began(Instant::now(), self.asked.0, probe);
         failpoint::reach("claim.before");
         self.post.claim_begins();
         let request = ClaimRequest {
@@ -221,10 +238,17 @@ impl Lane {
             after: self.turn.clone(),
         };
         let outbox = Arc::clone(&self.worker.outbox);
-        self.claiming = Some(Box::pin(async move {
-            let until = request.now.plus(LEASE);
-            outbox.claim(request).await.map(|claim| Claimed { claim, until, tickets, probe })
-        }));
+        self.handed_back = false;
+        let mut claiming: BoxFuture<'static, _> = Box::pin(async move {
+            let now = request.now;
+            outbox.claim(request).await.map(|claim| Claimed { claim, now, tickets, probe })
+        });
+        // Asked for at once, so that what is recorded from here on comes behind it.
+        tokio::select! {
+            biased;
+            outcome = &mut claiming => self.claimed(outcome),
+            () = std::future::ready(()) => self.claiming = Some(claiming),
+        }
     }
 
     async fn straighten(&mut self) -> Result<(), StoreError> {
@@ -267,17 +291,21 @@ impl Lane {
 
     fn claimed(&mut self, outcome: Result<Claimed, StoreError>) {
         self.claiming = None;
-        let Claimed { claim, until, mut tickets, probe } = match outcome {
+        let Claimed { claim, now: due_by, mut tickets, probe } = match outcome {
             Ok(claimed) => claimed,
-            Err(error) => return self.troubled(&error),
+            Err(error) => {
+                self.give_back_asked(0);
+                return self.troubled(&error);
+            }
         };
         failpoint::reach("claim.after");
         self.backoff = None;
         let (now, limit) = (Instant::now(), tickets.num_permits());
         let wait = if self.to_straighten.is_some() { SHORTEST_WAIT } else { self.until_next(&claim, limit) };
         self.next_look = now + wait;
-        self.post.fall_behind(claim.paused || claim.deliveries.len() == limit || self.to_straighten.is_some() || probe);
-        self.post.gate.began(now, claim.deliveries.len(), probe);
+        let left = claim.next_due.is_some_and(|due| due <= due_by) || self.handed_back;
+        self.post.fall_behind(left || claim.paused || self.to_straighten.is_some() || probe);
+        self.give_back_asked(claim.deliveries.len());
         for buried in &claim.buried {
             self.worker.observer.happened(&Happening::Buried { destination: &self.post.name, buried });
         }
@@ -287,8 +315,15 @@ impl Lane {
         for delivery in claim.deliveries {
             // A store that hands out more than was asked for is wrong; the excess is left to its lease.
             let Some(ticket) = tickets.split(1) else { return };
-            self.take(delivery, ticket, until, probe);
+            let weight = Weight::new(&self.post, delivery.event.body.len());
+            self.take(Taken { delivery, ticket, weight, probe }, due_by.plus(LEASE));
         }
+    }
+
+    /// What was counted before a claim and has not come of it does not begin.
+    fn give_back_asked(&self, found: usize) {
+        let (count, probe) = self.asked;
+        (found..count).for_each(|_| self.post.gate.began_not(Instant::now(), probe));
     }
 
     fn until_next(&self, claim: &Claim, limit: usize) -> Duration {
@@ -315,7 +350,7 @@ impl Lane {
     async fn renew(&mut self) -> Result<(), StoreError> {
         self.next_renewal = Instant::now() + RENEW_EVERY / 10;
         let until = self.worker.clock.now().plus(LEASE);
-        for leases in self.leases.all().chunks(RENEWED_TOGETHER) {
+        for leases in self.leases.all().chunks(TOGETHER) {
             failpoint::reach("renew.before");
             let lost = self.worker.outbox.renew(leases.to_vec(), until).await?;
             failpoint::reach("renew.after");
@@ -329,6 +364,8 @@ impl Lane {
 
     fn troubled(&mut self, error: &StoreError) {
         self.tell(error);
+        // Whatever was to be claimed is older than what is being recorded.
+        self.post.fall_behind(true);
         self.next_look = Instant::now() + self.backoff.get_or_insert_default().next();
     }
 
@@ -339,6 +376,7 @@ impl Lane {
     /// Gives back what waits, to be claimed again when it may begin.
     async fn hand_back(&mut self) {
         self.post.fall_behind(true);
+        self.handed_back = true;
         let unbegun = self.waiting.give_up(Which::All);
         unbegun.iter().for_each(|lease| self.leases.remove(lease));
         self.called = true;

@@ -5,6 +5,7 @@ mod attempt;
 mod backoff;
 mod brake;
 mod circuit;
+mod ends;
 mod gate;
 mod lane;
 mod leases;
@@ -127,8 +128,14 @@ impl Wake for Posts {
         }
     }
 
-    fn reserve(&self, destination: &Arc<str>) -> Option<Reservation> {
-        self.0.get(destination)?.reserve()
+    fn held(&self, destination: &Arc<str>, held: bool) {
+        if let Some(post) = self.0.get(destination) {
+            post.hold(held);
+        }
+    }
+
+    fn reserve(&self, destination: &Arc<str>, bytes: usize) -> Option<Reservation> {
+        self.0.get(destination)?.reserve(bytes)
     }
 }
 

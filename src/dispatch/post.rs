@@ -1,13 +1,14 @@
 //! What a lane shows to those outside of it: how to wake it, how to hand it a delivery that is being recorded, and how its
 //! destination fares.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::Instant;
 
+use super::ends::Ends;
 use super::gate::{Gate, Limits};
 use super::lane::LEASE;
 use crate::domain::{ClaimedDelivery, LaneState, Observer, Reservation};
@@ -35,9 +36,9 @@ pub(super) struct Post {
     pub(super) tickets: Arc<Semaphore>,
     /// Bytes of the bodies that wait for a place.
     pub(super) waiting_bytes: AtomicUsize,
-    begun: Instant,
-    /// When an attempt ended last, in milliseconds since it all began.
-    last_end: AtomicU64,
+    ends: Ends,
+    /// Whether nothing may begin until it is released.
+    held: AtomicBool,
     check_leases: AtomicBool,
     wake: Notify,
     /// Whether something is due that was recorded without a ticket, and no claim has begun since.
@@ -50,7 +51,27 @@ pub(super) struct Post {
 }
 
 /// A delivery whose lease and ticket are there already.
-pub(super) type Handed = (ClaimedDelivery, OwnedSemaphorePermit);
+pub(super) type Handed = (ClaimedDelivery, OwnedSemaphorePermit, Weight);
+
+/// The bytes of a body that waits for a place, counted until it is dropped.
+pub(super) struct Weight {
+    post: Arc<Post>,
+    bytes: usize,
+}
+
+impl Weight {
+    /// A body of so many bytes.
+    pub(super) fn new(post: &Arc<Post>, bytes: usize) -> Self {
+        post.waiting_bytes.fetch_add(bytes, Ordering::SeqCst);
+        Self { post: Arc::clone(post), bytes }
+    }
+}
+
+impl Drop for Weight {
+    fn drop(&mut self) {
+        self.post.waiting_bytes.fetch_sub(self.bytes, Ordering::SeqCst);
+    }
+}
 
 impl Post {
     /// The post of a lane within these limits.
@@ -65,8 +86,8 @@ impl Post {
             concurrency: limits.concurrency,
             tickets: Arc::new(Semaphore::new(limits.concurrency + WAITING)),
             waiting_bytes: AtomicUsize::new(0),
-            begun: Instant::now(),
-            last_end: AtomicU64::new(0),
+            ends: Ends::new(Instant::now()),
+            held: AtomicBool::new(false),
             check_leases: AtomicBool::new(false),
             wake: Notify::new(),
             missed: AtomicBool::new(true),
@@ -91,6 +112,11 @@ impl Post {
     /// Waits for [`Post::call`].
     pub(super) async fn called(&self) {
         self.wake.notified().await;
+    }
+
+    /// Something may be due of which nobody has told.
+    pub(super) fn miss(&self) {
+        self.missed.store(true, Ordering::SeqCst);
     }
 
     /// A claim begins. What is recorded from now on comes behind what it finds.
@@ -130,17 +156,23 @@ impl Post {
 
     /// Whether an attempt has ended so recently. At its beginning a lane is taken to keep up.
     pub(super) fn has_ended_within(&self, time: Duration, now: Instant) -> bool {
-        now.duration_since(self.begun + Duration::from_millis(self.last_end.load(Ordering::SeqCst))) <= time
-    }
-
-    /// Whether the destination lets attempts end so fast that more can be taken than there are places.
-    pub(super) fn keeps_up(&self, now: Instant) -> bool {
-        self.has_ended_within(RECENTLY, now)
+        self.ends.within(time, now)
     }
 
     /// An attempt has ended.
     pub(super) fn one_has_ended(&self) {
-        self.last_end.store(u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX), Ordering::SeqCst);
+        self.ends.note(Instant::now());
+    }
+
+    /// Nothing is to begin any more, or something may again.
+    pub(super) fn hold(&self, held: bool) {
+        self.held.store(held, Ordering::SeqCst);
+        self.call();
+    }
+
+    /// Whether nothing may begin.
+    pub(super) fn is_held(&self) -> bool {
+        self.held.load(Ordering::SeqCst)
     }
 
     /// A delivery may have been called off whose attempt is under way.
@@ -164,24 +196,26 @@ impl Post {
         self.waiting_bytes.load(Ordering::SeqCst) > WAITING_BYTES
     }
 
-    /// How many tickets may be taken: as many as there are while the destination keeps up, else one for each place.
+    /// How many tickets may be taken: one for each place, and while attempts end, so many more as end in a second. More would
+    /// wait for longer than anything is to wait.
     fn free_tickets(&self, now: Instant) -> usize {
-        let free = self.tickets.available_permits();
-        if self.keeps_up(now) { free } else { free.saturating_sub(WAITING) }
+        let keeps_up = self.ends.within(RECENTLY, now);
+        let ahead = if keeps_up { self.ends.in_a_second(now).min(WAITING) } else { 0 };
+        self.tickets.available_permits().saturating_sub(WAITING - ahead)
     }
 
     /// A ticket for an attempt that begins with the commit of its delivery, or soon after it while the destination keeps up.
-    pub(super) fn reserve(self: &Arc<Self>) -> Option<Reservation> {
+    pub(super) fn reserve(self: &Arc<Self>, bytes: usize) -> Option<Reservation> {
         let now = Instant::now();
         let waits_its_turn = self.missed.load(Ordering::SeqCst) || self.behind.load(Ordering::SeqCst);
-        if waits_its_turn || self.is_full() || self.free_tickets(now) == 0 {
+        if waits_its_turn || self.is_held() || self.is_full() || self.free_tickets(now) == 0 {
             return None;
         }
         let ticket = Arc::clone(&self.tickets).try_acquire_owned().ok()?;
         if !self.gate.admit(now) {
             return None;
         }
-        let kept = Kept { post: Arc::clone(self), ticket: Some(ticket) };
+        let kept = Kept { post: Arc::clone(self), ticket: Some((ticket, Weight::new(self, bytes))) };
         Some(Reservation::new(LEASE, move |delivery| kept.hand_over(delivery)))
     }
 }
@@ -189,14 +223,14 @@ impl Post {
 /// A ticket that is kept for a delivery. One that is not used does not count against the rate.
 struct Kept {
     post: Arc<Post>,
-    ticket: Option<OwnedSemaphorePermit>,
+    ticket: Option<(OwnedSemaphorePermit, Weight)>,
 }
 
 impl Kept {
     fn hand_over(mut self, delivery: ClaimedDelivery) {
-        if let Some(ticket) = self.ticket.take() {
+        if let Some((ticket, weight)) = self.ticket.take() {
             // A lane that has ended leaves the lease to this process's end.
-            drop(self.post.handed.send((delivery, ticket)));
+            drop(self.post.handed.send((delivery, ticket, weight)));
         }
     }
 }

@@ -3,12 +3,11 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
-use super::post::Post;
+use super::post::{Post, Weight};
 use crate::domain::{ClaimedDelivery, Lease};
 
 /// Deliveries under a lease, oldest first.
@@ -23,6 +22,8 @@ pub(super) struct Taken {
     pub(super) delivery: ClaimedDelivery,
     /// Given back when its attempt has ended, or it goes back.
     pub(super) ticket: OwnedSemaphorePermit,
+    /// Its body's.
+    pub(super) weight: Weight,
     /// Whether it probes an open circuit.
     pub(super) probe: bool,
 }
@@ -62,16 +63,13 @@ impl Waiting {
     }
 
     /// One more.
-    pub(super) fn push(&mut self, delivery: ClaimedDelivery, ticket: OwnedSemaphorePermit, probe: bool) {
-        self.post.waiting_bytes.fetch_add(delivery.event.body.len(), Ordering::SeqCst);
-        self.queue.push_back(Taken { delivery, ticket, probe });
+    pub(super) fn push(&mut self, taken: Taken) {
+        self.queue.push_back(taken);
     }
 
     /// The one that has waited longest.
     pub(super) fn pop(&mut self) -> Option<Taken> {
-        let taken = self.queue.pop_front()?;
-        self.post.waiting_bytes.fetch_sub(taken.delivery.event.body.len(), Ordering::SeqCst);
-        Some(taken)
+        self.queue.pop_front()
     }
 
     /// Whether the one that has waited longest is a probe.
@@ -85,12 +83,11 @@ impl Waiting {
         let mut given_up = Vec::new();
         for _ in 0..self.queue.len() {
             let Some(taken) = self.pop() else { break };
-            let Taken { delivery, ticket, probe } = taken;
-            if which.has(&delivery.lease) {
-                self.post.gate.began_not(Instant::now(), probe);
-                given_up.push(delivery.lease);
+            if which.has(&taken.delivery.lease) {
+                self.post.gate.began_not(Instant::now(), taken.probe);
+                given_up.push(taken.delivery.lease);
             } else {
-                self.push(delivery, ticket, probe);
+                self.push(taken);
             }
         }
         given_up

@@ -228,9 +228,12 @@ pub trait Wake: Send + Sync {
     /// A commit has called a delivery to this destination off, whose attempt may be under way.
     fn called_off(&self, _: &Arc<str>) {}
 
+    /// A destination is held from now on, or released: what has been taken for it and not begun goes back.
+    fn held(&self, _: &Arc<str>, _held: bool) {}
+
     /// A place for an attempt that begins as soon as its delivery is committed, so that nobody has to claim it; `None` where
-    /// it has to wait for its turn.
-    fn reserve(&self, _: &Arc<str>) -> Option<Reservation> {
+    /// it has to wait for its turn. Its body has so many bytes.
+    fn reserve(&self, _: &Arc<str>, _bytes: usize) -> Option<Reservation> {
         None
     }
 }

@@ -41,7 +41,7 @@ impl HandOver {
     fn reserve(wake: &dyn Wake, event: &VerifiedEvent, deliveries: &mut [Due]) -> Self {
         let mut places = Vec::with_capacity(deliveries.len());
         for due in deliveries {
-            let place = wake.reserve(&due.destination);
+            let place = wake.reserve(&due.destination, event.body.len());
             due.lease = place.as_ref().map(Reservation::lease);
             places.push(place);
         }

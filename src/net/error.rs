@@ -75,12 +75,14 @@ impl NetError {
         if let Some(error) = find::<h2::Error>(error) {
             return Self::from_http2(error);
         }
-        let io = find::<std::io::Error>(error).map(std::io::Error::kind);
+        // Those around it say no more than that it failed.
+        let io = causes(error).filter_map(|cause| cause.downcast_ref::<std::io::Error>()).last().map(std::io::Error::kind);
         match (io, error.is_connect()) {
             (Some(ErrorKind::ConnectionRefused), _) => Self::Refused,
             (Some(ErrorKind::TimedOut), true) => Self::ConnectTimedOut(connect_timeout),
             (Some(kind), true) => Self::Unreachable(kind.to_string()),
             (None, true) => Self::Unreachable(innermost(error)),
+            (Some(ErrorKind::TimedOut), false) => Self::Unreachable("the other side has gone silent".to_owned()),
             (Some(_), false) => Self::Cut,
             (None, false) if find::<hyper::Error>(error).is_none_or(is_cut) => Self::Cut,
             (None, false) => Self::Malformed(innermost(error)),

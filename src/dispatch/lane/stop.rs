@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep_until, timeout, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
-use super::Lane;
+use super::{Lane, TOGETHER};
 use crate::domain::{Happening, Lease};
 use crate::failpoint;
 
@@ -35,7 +35,7 @@ impl Lane {
         loop {
             tokio::select! {
                 biased;
-                Some((delivery, _)) = self.handed.recv() => self.give_back(vec![delivery.lease], false).await,
+                Some((delivery, ..)) = self.handed.recv() => self.give_back(vec![delivery.lease], false).await,
                 Some(end) = self.tasks.join_next_with_id() => self.forget(&end),
                 () = sleep_until(self.next_renewal), if !self.leases.is_empty() => self.keep_leases().await,
                 _ = tickets.acquire_many(all), if self.tasks.is_empty() => return,
@@ -58,16 +58,19 @@ impl Lane {
 
     /// Hands leases back; what cannot be handed back runs out by itself.
     pub(super) async fn give_back(&mut self, leases: Vec<Lease>, begun: bool) {
-        if leases.is_empty() {
-            return;
+        let deadline = Instant::now() + RELEASE_TIMEOUT;
+        for leases in leases.chunks(TOGETHER) {
+            failpoint::reach("release.before");
+            let released = self.worker.outbox.release(leases.to_vec(), self.worker.clock.now(), begun);
+            let cause = match timeout_at(deadline, released).await {
+                Ok(Ok(())) => {
+                    failpoint::reach("release.after");
+                    continue;
+                }
+                Ok(Err(error)) => error.to_string(),
+                Err(_) => "leases were not released in time".to_owned(),
+            };
+            return self.worker.observer.happened(&Happening::StoreFailed { cause: &cause });
         }
-        failpoint::reach("release.before");
-        let released = self.worker.outbox.release(leases, self.worker.clock.now(), begun);
-        let cause = match timeout(RELEASE_TIMEOUT, released).await {
-            Ok(Ok(())) => return failpoint::reach("release.after"),
-            Ok(Err(error)) => error.to_string(),
-            Err(_) => "leases were not released in time".to_owned(),
-        };
-        self.worker.observer.happened(&Happening::StoreFailed { cause: &cause });
     }
 }

@@ -14,7 +14,7 @@ async fn what_is_handed_over_is_attempted_at_once_and_never_claimed() {
     let bench = Bench::new();
     let running = bench.run_idle(vec![lane("a", &FakeDestination::willing())]).await;
     tokio::task::yield_now().await;
-    let place = running.waker.reserve(&"a".into()).unwrap();
+    let place = running.waker.reserve(&"a".into(), 0).unwrap();
     let (row, delivery) = leased(&bench, "a");
     place.begin(delivery);
     let delivered = bench.delivered(row).await;
@@ -28,15 +28,15 @@ async fn no_place_is_given_away_before_what_waits_has_been_claimed() {
     let running = bench.run_idle(vec![LaneParts { limits: limits(2), ..lane("a", &hanging) }]).await;
     tokio::task::yield_now().await;
     running.wake("a");
-    assert!(running.waker.reserve(&"a".into()).is_none(), "something is due that nobody has claimed");
+    assert!(running.waker.reserve(&"a".into(), 0).is_none(), "something is due that nobody has claimed");
     bench.outbox.until(|state| state.claims.len() == 2).await;
     tokio::task::yield_now().await;
     tokio::time::sleep(SECOND).await;
-    let places: Vec<_> = (0..3).map(|_| running.waker.reserve(&"a".into())).collect();
+    let places: Vec<_> = (0..3).map(|_| running.waker.reserve(&"a".into(), 0)).collect();
     assert_eq!(places.iter().flatten().count(), 2, "as many as there are");
     drop(places);
-    assert!(running.waker.reserve(&"a".into()).is_some(), "what is not used is free again");
-    assert!(running.waker.reserve(&"unknown".into()).is_none());
+    assert!(running.waker.reserve(&"a".into(), 0).is_some(), "what is not used is free again");
+    assert!(running.waker.reserve(&"unknown".into(), 0).is_none());
 }
 
 #[tokio::test(start_paused = true)]
@@ -52,7 +52,7 @@ async fn what_is_recorded_during_a_claim_is_handed_over_unless_claims_leave_some
         running.wake("a");
         bench.outbox.until(|state| state.claims.len() == count).await;
     };
-    let places = || (0..2_000).map_while(|_| running.waker.reserve(&"a".into())).count();
+    let places = || (0..2_000).map_while(|_| running.waker.reserve(&"a".into(), 0)).count();
     claims(2, 1).await;
     let limit = bench.outbox.state().claims[1];
     assert!(places() >= limit && places() > 0, "a claim leaves tickets for what comes meanwhile");
@@ -71,12 +71,12 @@ async fn places_that_are_not_used_do_not_count_against_the_rate() {
     let running = bench.run_idle(vec![LaneParts { limits, ..lane("a", &FakeDestination::willing()) }]).await;
     tokio::task::yield_now().await;
     for _ in 0..100 {
-        assert!(running.waker.reserve(&"a".into()).is_some());
+        assert!(running.waker.reserve(&"a".into(), 0).is_some());
     }
-    let place = running.waker.reserve(&"a".into()).unwrap();
+    let place = running.waker.reserve(&"a".into(), 0).unwrap();
     let (row, delivery) = leased(&bench, "a");
     place.begin(delivery);
-    assert!(running.waker.reserve(&"a".into()).is_none(), "this one counts");
+    assert!(running.waker.reserve(&"a".into(), 0).is_none(), "this one counts");
     bench.delivered(row).await;
 }
 
@@ -86,17 +86,17 @@ async fn nothing_is_handed_over_to_a_lane_that_is_held_or_stops_and_what_was_goe
     bench.outbox.state().paused = true;
     let running = bench.run_idle(vec![lane("a", &FakeDestination::willing())]).await;
     tokio::task::yield_now().await;
-    assert!(running.waker.reserve(&"a".into()).is_none());
+    assert!(running.waker.reserve(&"a".into(), 0).is_none());
     bench.outbox.state().paused = false;
     running.wake("a");
     bench.outbox.until(|state| state.claims.len() == 2).await;
     tokio::task::yield_now().await;
-    let place = running.waker.reserve(&"a".into()).unwrap();
+    let place = running.waker.reserve(&"a".into(), 0).unwrap();
     let (row, delivery) = leased(&bench, "a");
     bench.shutdown.cancel();
     place.begin(delivery);
     running.task.await.unwrap();
-    assert!(running.waker.reserve(&"a".into()).is_none());
+    assert!(running.waker.reserve(&"a".into(), 0).is_none());
     let state = bench.outbox.state();
     let row = &state.rows[row];
     assert_eq!((row.leased, row.attempt, row.status), (false, 0, DeliveryStatus::Pending), "handed back unbegun");

@@ -139,3 +139,47 @@ async fn a_destination_that_says_it_is_overloaded_is_left_alone_and_then_approac
     assert!(times[4] >= 30_100 && times[5] >= times[4] + 100 && times[8] >= times[5] + 100, "{times:?}");
     assert!(times[39] < 32_000 && times[40] == 60_100, "their own schedule comes last: {times:?}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_was_taken_for_a_destination_that_is_held_goes_back_at_once() {
+    let bench = Bench::new();
+    let rows: Vec<_> = (0..200).map(|_| bench.outbox.add("a", bench.now())).collect();
+    let destination = FakeDestination::new(|_| async move {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        Outcome::Delivered
+    });
+    let running = bench.run_idle(vec![LaneParts { limits: limits(2), ..lane("a", &destination) }]).await;
+    destination.begun(40).await;
+    assert!(bench.outbox.state().rows.iter().filter(|row| row.leased).count() > 4, "taken ahead");
+    bench.outbox.state().paused = true;
+    running.waker.held(&"a".into(), true);
+    tokio::task::yield_now().await;
+    tokio::time::sleep(SECOND).await;
+    let begun = rows.iter().filter(|row| bench.outbox.state().rows[**row].attempt > 0).count();
+    assert!(begun <= 43, "{begun}: no more than were under way");
+    assert!(bench.outbox.state().rows.iter().all(|row| !row.leased));
+    assert!(running.waker.reserve(&"a".into(), 0).is_none());
+    bench.outbox.state().paused = false;
+    running.waker.held(&"a".into(), false);
+    running.wake("a");
+    for row in rows {
+        bench.delivered(row).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_handed_over_during_a_claim_does_not_count_on_the_same_rate() {
+    let bench = Bench::new();
+    let limits = Limits { rate: Some(config::Rate { count: 1, per: 3_600 * SECOND }), ..limits(16) };
+    let destination = FakeDestination::willing();
+    let running = bench.run_idle(vec![LaneParts { limits, ..lane("a", &destination) }]).await;
+    tokio::task::yield_now().await;
+    close(&bench.outbox.claim_gate);
+    bench.outbox.add("a", bench.now());
+    running.wake("a");
+    bench.outbox.until(|state| state.claims.len() == 2).await;
+    assert!(running.waker.reserve(&"a".into(), 0).is_none(), "the claim has it");
+    bench.outbox.claim_gate.add_permits(9);
+    destination.begun(1).await;
+    assert!(running.waker.reserve(&"a".into(), 0).is_none());
+}
