@@ -41,8 +41,8 @@ fn settings(config: &Config) -> std::io::Result<()> {
     table.add_row(["API on".to_owned(), format!("{}, {token}", config.admin.listen)]);
     table.add_row(["database".to_owned(), path.display().to_string()]);
     let retention = &config.retention;
-    let [bodies, ids, audit] = [retention.bodies, retention.ids, retention.audit].map(print_duration);
-    table.add_row(["retention".to_owned(), format!("bodies {bodies}, ids {ids}, audit {audit}")]);
+    let [bodies, ids, audit, answers] = [retention.bodies, retention.ids, retention.audit, retention.answers].map(print_duration);
+    table.add_row(["retention".to_owned(), format!("bodies {bodies}, ids {ids}, audit {audit}, answers {answers}")]);
     table.add_row(["alerts".to_owned(), alerts(config)]);
     output::line(table)
 }

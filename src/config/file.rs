@@ -114,6 +114,7 @@ pub(super) struct Retention {
     pub(super) bodies: Option<String>,
     pub(super) ids: Option<String>,
     pub(super) audit: Option<String>,
+    pub(super) answers: Option<String>,
 }
 
 /// `[alerts]`.

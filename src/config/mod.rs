@@ -125,6 +125,8 @@ pub struct Retention {
     pub ids: Duration,
     /// The audit trail.
     pub audit: Duration,
+    /// Answers to requests of the API that came with an `Idempotency-Key`, and how long such a key is recognised.
+    pub answers: Duration,
 }
 
 /// What is worth an event of Onceward's own, for the destinations that take from the source `onceward`.

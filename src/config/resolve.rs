@@ -123,7 +123,7 @@ fn retention(written: &file::Retention, mut keys: Keys<'_>) -> Retention {
         keys.problem(key, format!("ids = \"{}\" must be at least bodies = \"{}\": an event keeps its ID", of(ids), of(bodies)));
     }
     let audit = keys.duration("audit", written.audit.as_deref(), 400 * DAY);
-    Retention { bodies, ids, audit }
+    Retention { bodies, ids, audit, answers: keys.duration("answers", written.answers.as_deref(), DAY) }
 }
 
 fn alerts(written: &file::Alerts, keys: &mut Keys<'_>) -> Alerts {

@@ -52,6 +52,7 @@ const WRONG_TOP: &[Wrong] = &[
     ("[admin]\nlisten = \"0.0.0.0:8081\"\ntoken = \"${EMPTY}\"", 3, "admin.token", "is empty: it is required"),
     ("[admin]\ntoken = \"${BLANK}\"", 2, "admin.token", "is blank"),
     ("[retention]\nbodies = \"thirty days\"", 2, "retention.bodies", "not a duration"),
+    ("[retention]\nanswers = \"0s\"", 2, "retention.answers", "more than zero"),
     ("[retention]\nbodies = \"2d\"\nids = \"1d\"", 3, "retention.ids", "at least bodies = \"2d\""),
     ("[retention]\nbodies = \"500d\"", 2, "retention.bodies", "ids = \"400d\" must be at least"),
     ("[limits]\nbody_timeout = \"0s\"", 2, "limits.body_timeout", "must be more than zero"),
