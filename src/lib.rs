@@ -19,6 +19,7 @@ pub mod fixture;
 pub mod fuzzing;
 pub mod history;
 pub mod http;
+pub mod idempotency;
 pub mod ingest;
 pub mod net;
 pub mod provider;

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::Retention;
 use crate::domain::{Clock, Timestamp};
 use crate::history::{History, StoreError, Trail};
+use crate::idempotency::Idempotency;
 use crate::store::{Prune, Pruned};
 use crate::telemetry::Telemetry;
 
@@ -31,6 +32,7 @@ const BELIEVABLE_STEP: Duration = Duration::from_secs(3_600);
 pub(super) struct Keeper {
     pub(super) history: History,
     pub(super) trail: Trail,
+    pub(super) idempotency: Arc<Idempotency>,
     pub(super) telemetry: Arc<Telemetry>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) retention: Retention,
@@ -65,6 +67,7 @@ impl Keeper {
                 true => {
                     self.prune(now).await;
                     self.forget_trail(now).await;
+                    self.prune_keys(now).await;
                 }
                 false => tracing::warn!("the clock has jumped: nothing is pruned in this round"),
             }
@@ -82,22 +85,38 @@ impl Keeper {
         let mut total = Pruned::default();
         loop {
             let begun = Instant::now();
-            let pause = match self.history.prune(prune).await {
+            match self.history.prune(prune).await {
                 Ok(pruned) if pruned.nothing() => break,
                 Ok(pruned) => {
                     total.payloads += pruned.payloads;
                     total.events += pruned.events;
-                    (begun.elapsed() * PAUSE_FACTOR).max(SHORTEST_PAUSE)
+                    rest(begun).await;
                 }
-                Err(StoreError::QueueFull) => BUSY_PAUSE,
+                Err(StoreError::QueueFull) => tokio::time::sleep(BUSY_PAUSE).await,
                 Err(StoreError::Unavailable(_)) => break,
-            };
-            tokio::time::sleep(pause).await;
+            }
         }
         if !total.nothing() {
             tracing::info!(payloads = total.payloads, events = total.events, "pruned");
         }
     }
+
+    /// Keys of requests, and their answers.
+    async fn prune_keys(&self, now: Timestamp) {
+        loop {
+            let begun = Instant::now();
+            match self.idempotency.prune(now, CHUNK).await {
+                Ok(0) | Err(StoreError::Unavailable(_)) => break,
+                Ok(_) => rest(begun).await,
+                Err(StoreError::QueueFull) => tokio::time::sleep(BUSY_PAUSE).await,
+            }
+        }
+    }
+}
+
+/// The pause after a transaction that began then.
+async fn rest(begun: Instant) {
+    tokio::time::sleep((begun.elapsed() * PAUSE_FACTOR).max(SHORTEST_PAUSE)).await;
 }
 
 /// The last look at both clocks.

@@ -24,6 +24,7 @@ use crate::failpoint;
 use crate::feed::Feed;
 use crate::history::{Control, History, Trail};
 use crate::http::{self, Access, AdminParts, ListenError, Listener, PublicParts};
+use crate::idempotency::Idempotency;
 use crate::ingest::Ingest;
 use crate::replay::{self, Replays};
 use crate::store::Inbox as _;
@@ -159,6 +160,7 @@ impl App {
             table: Arc::clone(&config.providers),
         };
         let ingest = Arc::new(Ingest::new(sources, parts));
+        let idempotency = Arc::new(Idempotency::new(Arc::clone(&store) as _, Arc::clone(&clock), config.retention.answers));
         let (public, closing) = public_listener(config, &ingest)?;
         let parts = AdminParts {
             ingest,
@@ -171,6 +173,7 @@ impl App {
             destinations: config.destinations.clone(),
             lanes: dispatcher.lanes(),
             replays: Arc::clone(&replays),
+            idempotency: Arc::clone(&idempotency),
             telemetry: Arc::clone(&telemetry),
             clock: Arc::clone(&clock),
             access: Access::new(&config.admin.tokens),
@@ -179,7 +182,7 @@ impl App {
         };
         let admin = http::admin(config.admin.listen, parts)?;
         let scribe = alerts.map(|(alerts, pending)| pending.into_scribe(alerts, Arc::clone(&store) as _, dispatcher.waker()));
-        let keeper = keep::Keeper { history: history.clone(), trail, telemetry, clock, retention: config.retention };
+        let keeper = keep::Keeper { history: history.clone(), trail, idempotency, telemetry, clock, retention: config.retention };
         Ok(Self { public, admin, closing, dispatcher, store, keeper, scribe, replays, history })
     }
 

@@ -11,6 +11,10 @@ use futures_util::StreamExt as _;
 
 use crate::domain::Code;
 
+/// The largest body that says what the API is to do, and the most time for it.
+pub(super) const MAX_ORDER: usize = 64 << 10;
+pub(super) const ORDER_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// The bytes of all bodies being received, within a bound.
 pub(super) struct Budget {
     left: AtomicUsize,

@@ -7,6 +7,7 @@ mod audit;
 mod body;
 mod connections;
 mod failures;
+mod idempotent;
 mod ops;
 mod problem;
 mod receive;

@@ -21,6 +21,7 @@ use super::api::sources::Sources;
 use super::audit;
 use super::body::Budget;
 use super::connections::Connections;
+use super::idempotent;
 use super::ops::{self, Ops};
 use super::problem;
 use super::receive::{self, Public};
@@ -28,6 +29,7 @@ use crate::config::{Destination, Limits, Source, Tls};
 use crate::domain::{Clock, Lanes};
 use crate::feed::Feed;
 use crate::history::{Control, History, Trail};
+use crate::idempotency::Idempotency;
 use crate::ingest::Ingest;
 use crate::provider::Table;
 use crate::replay::Replays;
@@ -87,6 +89,8 @@ pub struct AdminParts {
     pub lanes: Arc<dyn Lanes>,
     /// Has events delivered again.
     pub replays: Arc<Replays>,
+    /// Knows which requests came before.
+    pub idempotency: Arc<Idempotency>,
     /// Has the metrics.
     pub telemetry: Arc<Telemetry>,
     /// The time, for ages.
@@ -171,6 +175,7 @@ pub fn admin(address: SocketAddr, parts: AdminParts) -> Result<Listener, ListenE
     let history = Data::new(parts.history.clone());
     let ingest = Data::from(Arc::clone(&parts.ingest));
     let replays = Data::from(parts.replays);
+    let idempotency = Data::from(parts.idempotency);
     let ops = Data::new(Ops {
         ingest: parts.ingest,
         history: parts.history,
@@ -195,6 +200,7 @@ pub fn admin(address: SocketAddr, parts: AdminParts) -> Result<Listener, ListenE
             .app_data(history.clone())
             .app_data(ingest.clone())
             .app_data(replays.clone())
+            .app_data(idempotency.clone())
             .app_data(ops.clone())
             .app_data(control.clone())
             .app_data(destinations.clone())
@@ -202,6 +208,8 @@ pub fn admin(address: SocketAddr, parts: AdminParts) -> Result<Listener, ListenE
             .app_data(feed.clone())
             .app_data(trail.clone())
             .app_data(used.clone())
+            // The last one is asked first: without access nobody learns what a key stands for, and whatever is asked for is noted.
+            .wrap(from_fn(idempotent::guard))
             .wrap(from_fn(audit::trail))
             .wrap(from_fn(access::guard))
             .configure(ops::configure)

@@ -20,7 +20,7 @@ pub use view::{FilterView, JobView};
 use crate::domain::{Clock, Due, EventKey, Happening, Observer, StoredEvent, Wake};
 use crate::history::{DeliveryView, PageView, Paging};
 use crate::route::Routes;
-use crate::store::{JobRow, Jobs, MOST_RUNNING, NewJob};
+use crate::store::{JobRow, Jobs, KeyClaim, MOST_RUNNING, NewJob};
 
 /// How many events a second a job makes due where it is not said.
 pub const DEFAULT_RATE: u32 = 100;
@@ -94,11 +94,17 @@ impl Replays {
         Self { parts, changed: Notify::new() }
     }
 
-    /// Makes new deliveries for an event: to the named destinations, or to those that today's routes choose.
+    /// Makes new deliveries for an event: to the named destinations, or to those that today's routes choose. That it is done
+    /// is noted under the claim.
     ///
     /// # Errors
     /// [`ReplayError`]. Each call that succeeds makes deliveries of its own.
-    pub async fn one(&self, key: &EventKey, destinations: Option<&[Arc<str>]>) -> Result<Vec<DeliveryView>, ReplayError> {
+    pub async fn one(
+        &self,
+        key: &EventKey,
+        destinations: Option<&[Arc<str>]>,
+        claim: Option<KeyClaim>,
+    ) -> Result<Vec<DeliveryView>, ReplayError> {
         self.check(destinations)?;
         let number = self.parts.jobs.find(key.clone()).await?.ok_or(ReplayError::UnknownEvent)?;
         let event = self.parts.jobs.recorded(number).await?.ok_or(ReplayError::Gone)?;
@@ -106,17 +112,17 @@ impl Replays {
         if deliveries.is_empty() {
             return Err(ReplayError::Unrouted);
         }
-        let made = self.parts.jobs.replay(number, deliveries, self.parts.clock.now()).await?.ok_or(ReplayError::Gone)?;
+        let made = self.parts.jobs.replay_claimed(number, deliveries, self.parts.clock.now(), claim).await?.ok_or(ReplayError::Gone)?;
         self.tell(&Happening::Replayed { event: key, deliveries: made.len() });
         made.iter().for_each(|delivery| self.parts.wake.wake(&delivery.destination.as_str().into()));
         Ok(made.into_iter().map(DeliveryView::listed).collect())
     }
 
-    /// Begins a job over what matches at this moment.
+    /// Begins a job over what matches at this moment. That it has begun is noted under the claim.
     ///
     /// # Errors
     /// [`ReplayError`].
-    pub async fn begin(&self, work: Work, rate: u32) -> Result<JobView, ReplayError> {
+    pub async fn begin(&self, work: Work, rate: u32, claim: Option<KeyClaim>) -> Result<JobView, ReplayError> {
         if let Work::Replay { destinations: Some(named), .. } = &work {
             self.check(Some(named))?;
         }
@@ -126,7 +132,7 @@ impl Replays {
         }
         let last = self.parts.jobs.newest(work.clone()).await?;
         let total = self.count(&work, last).await?;
-        let job = NewJob { work, rate: rate.clamp(1, MOST_RATE), last, total, created_at: self.parts.clock.now() };
+        let job = NewJob { work, rate: rate.clamp(1, MOST_RATE), last, total, created_at: self.parts.clock.now(), claim };
         let job = self.parts.jobs.begin(job).await?.ok_or(ReplayError::TooMany)?;
         self.changed.notify_one();
         self.tell_of_job(&job);

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Parts, Replays};
 use crate::domain::{Body, Clock, DeliveryStatus, Due, EventKey, Happening, Headers, JobStatus, Observer, StoredEvent, Timestamp, Wake};
 use crate::route::{Filter, OnFilterError, Route, Routes};
-use crate::store::{Chunk, DeliveryRow, JobRow, Jobs, Matching, NewJob, Order, Page, Step, StoreError, Work};
+use crate::store::{Chunk, DeliveryRow, JobRow, Jobs, KeyClaim, Matching, NewJob, Order, Page, Step, StoreError, Work};
 
 /// Shows the time of tokio's clock, which tests pause.
 struct TokioClock(Instant);
@@ -107,7 +107,13 @@ impl Jobs for Fake {
         }))
     }
 
-    async fn replay(&self, event: i64, deliveries: Vec<Due>, now: Timestamp) -> Result<Option<Vec<DeliveryRow>>, StoreError> {
+    async fn replay_claimed(
+        &self,
+        event: i64,
+        deliveries: Vec<Due>,
+        now: Timestamp,
+        _: Option<KeyClaim>,
+    ) -> Result<Option<Vec<DeliveryRow>>, StoreError> {
         let row = |due: Due| DeliveryRow {
             id: crate::domain::DeliveryId(1),
             event_seq: event,

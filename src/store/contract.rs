@@ -7,6 +7,7 @@ pub(crate) mod control;
 pub(crate) mod history;
 pub(crate) mod inbox;
 pub(crate) mod jobs;
+pub(crate) mod keyed;
 pub(crate) mod lines;
 pub(crate) mod model;
 pub(crate) mod outbox;
@@ -17,7 +18,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{Audit, Claim, ClaimRequest, Control, History, Inbox, Jobs, Order, Outbox, Page, Recorded};
+use super::{Audit, Claim, ClaimRequest, Control, History, Idempotency, Inbox, Jobs, Order, Outbox, Page, Recorded};
 use crate::domain::{
     Attempt, Code, Due, EventKey, FinishedAttempt, Headers, Lease, NewRejection, OnDead, Rejection, SealedCredentials, Timestamp, Verdict,
     VerifiedEvent, VerifiedParts,
@@ -26,7 +27,7 @@ use crate::domain::{
 /// An engine under test, with one place for its data.
 pub(crate) trait Harness: Sized {
     /// The engine.
-    type Store: Inbox + Outbox + Control + Audit + Jobs + History + Clone + 'static;
+    type Store: Inbox + Outbox + Control + Audit + Jobs + Idempotency + History + Clone + 'static;
 
     /// An empty place. Stores opened on it keep [`REJECTIONS`] rejections and [`REJECTION_BYTES`] bytes for each source.
     fn new() -> Self;
@@ -147,6 +148,17 @@ macro_rules! contract {
                 the_dead_are_due_again_and_what_is_not_dead_any_more_is_left_alone
                 what_cannot_be_done_is_counted_and_the_rest_goes_on
                 jobs_that_run_are_bounded_and_so_are_those_that_have_ended
+            }
+            keyed {
+                an_answer_comes_back_as_it_was_given_also_after_a_crash
+                of_many_at_once_one_begins
+                a_key_is_for_one_request_alone
+                a_claim_that_is_given_up_leaves_the_key_free
+                claims_of_the_dead_are_void_and_those_of_the_living_stay
+                what_is_done_under_a_claim_is_done_once_whatever_becomes_of_its_answer
+                nothing_is_done_under_a_claim_that_is_lost
+                an_answer_that_is_not_kept_is_lost
+                keys_are_free_when_their_time_is_over_and_are_forgotten_in_chunks
             }
             reverify {
                 a_refused_request_comes_back_whole

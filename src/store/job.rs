@@ -6,6 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::StoreError;
+use super::idempotency::KeyClaim;
 use super::query::{DeliveryFilter, DeliveryRow, EventFilter, Page};
 use crate::domain::{DeliveryId, Due, EventKey, JobStatus, StoredEvent, Timestamp};
 
@@ -54,6 +55,8 @@ pub struct NewJob {
     pub total: u64,
     /// When it was asked for.
     pub created_at: Timestamp,
+    /// Under which key it was asked for: that it has begun is noted with it.
+    pub claim: Option<KeyClaim>,
 }
 
 /// A job as it is.
@@ -143,7 +146,21 @@ pub trait Jobs: Send + Sync {
     ///
     /// # Errors
     /// [`StoreError`]. Not safe to repeat: each call makes deliveries of its own.
-    async fn replay(&self, event: i64, deliveries: Vec<Due>, now: Timestamp) -> Result<Option<Vec<DeliveryRow>>, StoreError>;
+    async fn replay(&self, event: i64, deliveries: Vec<Due>, now: Timestamp) -> Result<Option<Vec<DeliveryRow>>, StoreError> {
+        self.replay_claimed(event, deliveries, now, None).await
+    }
+
+    /// As [`Jobs::replay`]; that it is done is noted with it under the claim of the key with which it was asked for.
+    ///
+    /// # Errors
+    /// As [`Jobs::replay`]; also when the claim is not held any more, and then nothing is done.
+    async fn replay_claimed(
+        &self,
+        event: i64,
+        deliveries: Vec<Due>,
+        now: Timestamp,
+        claim: Option<KeyClaim>,
+    ) -> Result<Option<Vec<DeliveryRow>>, StoreError>;
 
     /// The newest row of those that such work is about; 0 when there is none.
     ///

@@ -1,9 +1,11 @@
 //! The store, seen by role: [`Inbox`] records, [`Outbox`] hands out and ends deliveries, [`Control`] does what an operator asks
-//! for and [`Jobs`] what is asked for in bulk, [`History`] answers questions and forgets. Engines live in folders of their own and pass one contract suite; nothing here knows which is used.
+//! for and [`Jobs`] what is asked for in bulk, [`Idempotency`] knows what was asked for before, [`History`] answers questions and
+//! forgets. Engines live in folders of their own and pass one contract suite; nothing here knows which is used.
 
 mod audit;
 #[cfg(test)]
 pub(crate) mod contract;
+mod idempotency;
 mod job;
 mod query;
 pub mod sqlite;
@@ -15,6 +17,7 @@ use async_trait::async_trait;
 use secrecy::SecretString;
 
 pub use audit::{Asked, Audit, AuditFilter, AuditRow};
+pub use idempotency::{Answer, Idempotency, KeyClaim, KeyId, KeyedRequest, NextAction};
 pub use job::{Chunk, ENDED_KEPT, JobRow, Jobs, MOST_RUNNING, Matching, NewJob, Step, Work};
 pub use query::{
     AttemptRow, Counts, DeliveryFilter, DeliveryRow, EventFilter, EventRow, KeptRequest, Order, Page, Prune, Pruned, RejectionFilter,

@@ -1,7 +1,5 @@
 //! The rejection log: what is in it, and verifying it again.
 
-use std::time::Duration;
-
 use actix_web::web::{Data, Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
@@ -10,13 +8,12 @@ use super::events;
 use super::params::{Params, invalid};
 use crate::domain::{Code, RejectionStatus};
 use crate::history::{History, RejectionFilter, RejectionView};
-use crate::http::body::{self, Budget};
+use crate::http::body::{self, Budget, ORDER_TIMEOUT};
 use crate::http::problem::Problem;
 use crate::ingest::Ingest;
 
-/// The largest body of a request that says which rejections are meant, and the most time for it.
+/// The largest body of a request that says which rejections are meant.
 const MAX_BODY: usize = 16 << 10;
-const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// `GET /api/v1/rejections`
 pub(super) async fn list(request: HttpRequest, history: Data<History>) -> Result<HttpResponse, Problem> {
@@ -62,7 +59,7 @@ struct Which {
 
 /// `POST /api/v1/rejections/reverify`
 pub(super) async fn reverify_all(request: HttpRequest, payload: Payload, ingest: Data<Ingest>) -> Result<HttpResponse, Problem> {
-    let body = body::read(&request, payload, MAX_BODY, BODY_TIMEOUT, &Budget::new(MAX_BODY)).await.map_err(Problem::new)?;
+    let body = body::read(&request, payload, MAX_BODY, ORDER_TIMEOUT, &Budget::new(MAX_BODY)).await.map_err(Problem::new)?;
     let which: Which = match body.trim_ascii() {
         b"" => Which::default(),
         json => serde_json::from_slice(json).map_err(|error| invalid("body", error))?,

@@ -13,13 +13,13 @@ use super::params::{Params, invalid};
 use crate::config::suggestion;
 use crate::domain::{Code, EventStatus, Timestamp};
 use crate::history::{DeliveryFilter, EventFilter};
-use crate::http::body::{self, Budget};
+use crate::http::body::{self, Budget, MAX_ORDER, ORDER_TIMEOUT};
+use crate::http::idempotent;
 use crate::http::problem::Problem;
 use crate::replay::{DEFAULT_RATE, JobView, MOST_RATE, ReplayError, Replays, Work};
 
-/// The largest body that says what is to be done, and the most time for it.
-const MAX_BODY: usize = 64 << 10;
-const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+/// When to come back where too many jobs run.
+const JOBS_RETRY_AFTER: Duration = Duration::from_secs(60);
 
 /// What is asked for one event.
 #[derive(Default, Deserialize)]
@@ -36,7 +36,7 @@ pub(super) async fn one(
     replays: Data<Replays>,
 ) -> Result<HttpResponse, Problem> {
     let One { destinations } = read(&request, payload).await?;
-    let deliveries = replays.one(&events::key(path), destinations.map(names).as_deref()).await?;
+    let deliveries = replays.one(&events::key(path), destinations.map(names).as_deref(), idempotent::claim(&request)).await?;
     Ok(HttpResponse::Created().json(serde_json::json!({ "deliveries": deliveries })))
 }
 
@@ -74,7 +74,7 @@ pub(super) async fn begin(request: HttpRequest, payload: Payload, replays: Data<
         since: time("since", filter.since.as_deref())?,
         until: time("until", filter.until.as_deref())?,
     };
-    accepted(replays.begin(Work::Replay { filter, destinations }, self::rate(rate)?).await?)
+    accepted(replays.begin(Work::Replay { filter, destinations }, self::rate(rate)?, idempotent::claim(&request)).await?)
 }
 
 /// What is asked for many dead deliveries.
@@ -106,7 +106,7 @@ pub(super) async fn retry(request: HttpRequest, payload: Payload, replays: Data<
         since: time("since", filter.since.as_deref())?,
         until: time("until", filter.until.as_deref())?,
     };
-    accepted(replays.begin(Work::Retry { filter }, self::rate(rate)?).await?)
+    accepted(replays.begin(Work::Retry { filter }, self::rate(rate)?, idempotent::claim(&request)).await?)
 }
 
 /// `GET /api/v1/replays`
@@ -146,7 +146,7 @@ fn names(names: Vec<String>) -> Vec<Arc<str>> {
 
 /// The body as JSON; an empty one says nothing.
 async fn read<T: DeserializeOwned + Default>(request: &HttpRequest, payload: Payload) -> Result<T, Problem> {
-    let body = body::read(request, payload, MAX_BODY, BODY_TIMEOUT, &Budget::new(MAX_BODY)).await.map_err(Problem::new)?;
+    let body = body::read(request, payload, MAX_ORDER, ORDER_TIMEOUT, &Budget::new(MAX_ORDER)).await.map_err(Problem::new)?;
     match body.trim_ascii() {
         b"" => Ok(T::default()),
         json => serde_json::from_slice(json).map_err(|error| invalid("body", error)),
@@ -177,7 +177,8 @@ impl From<ReplayError> for Problem {
     fn from(error: ReplayError) -> Self {
         match error {
             ReplayError::UnknownEvent => Self::new(Code::NotFound),
-            ReplayError::Gone | ReplayError::Unrouted | ReplayError::TooMany => Self::new(Code::Conflict).detail(error.to_string()),
+            ReplayError::Gone | ReplayError::Unrouted => Self::new(Code::Conflict).detail(error.to_string()),
+            ReplayError::TooMany => Self::new(Code::Conflict).detail(error.to_string()).retry_after(Some(JOBS_RETRY_AFTER)),
             ReplayError::UnknownDestination { ref name, ref known } => {
                 let near = suggestion(name, known.iter().map(|name| &**name));
                 invalid("destinations", format!("{error}{near}"))

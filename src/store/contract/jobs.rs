@@ -20,7 +20,7 @@ fn every_dead() -> Work {
 }
 
 fn new_job(work: Work, last: i64) -> NewJob {
-    NewJob { work, rate: 10, last, total: 7, created_at: at(0) }
+    NewJob { work, rate: 10, last, total: 7, created_at: at(0), claim: None }
 }
 
 async fn begin(store: &impl Jobs, work: Work, last: i64) -> i64 {

@@ -16,6 +16,7 @@ mod fault;
 mod finish;
 mod identity;
 mod jobs;
+mod keyed;
 mod keys;
 mod learned;
 mod leases;

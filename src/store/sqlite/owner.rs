@@ -109,6 +109,11 @@ impl Operation for Recover {
 
 const VOID: &str = "UPDATE delivery SET owner = NULL, due_at = ?2 WHERE owner = ?1 AND state = 0";
 
+/// Whether an owner that is not this process has died.
+pub(super) fn is_dead(database: &Path, owner: i64) -> bool {
+    lock_of_the_dead(&lock_file(database, owner)).is_some()
+}
+
 /// `Some` when the owner behind this file is dead, with the lock that proves it if there still is a file.
 fn lock_of_the_dead(file: &Path) -> Option<Option<File>> {
     match OpenOptions::new().write(true).open(file) {

@@ -14,6 +14,7 @@ use super::explain::Explain;
 use super::finish::Finish;
 use super::identity::log_of;
 use super::jobs::{self, TakeStep};
+use super::keyed::{Abandon, ClaimKey, Complete, PruneKeys};
 use super::learned::{self, Forget, Learn};
 use super::leases::{Release, Renew};
 use super::lines::Straighten;
@@ -30,9 +31,9 @@ use crate::domain::{
     StoredEvent, Timestamp, VerifiedEvent,
 };
 use crate::store::{
-    Asked, Audit, AuditFilter, AuditRow, Change, Claim, ClaimRequest, Control, Counts, DeliveryFilter, DeliveryRow, EventFilter, EventRow,
-    History, Inbox, JobRow, Jobs, Matching, NewJob, Outbox, Page, Prune, Pruned, Recorded, RejectionFilter, RejectionRow, Size, Step,
-    StoreError, StoredBody, Work,
+    Answer, Asked, Audit, AuditFilter, AuditRow, Change, Claim, ClaimRequest, Control, Counts, DeliveryFilter, DeliveryRow, EventFilter,
+    EventRow, History, Idempotency, Inbox, JobRow, Jobs, KeyClaim, KeyedRequest, Matching, NewJob, NextAction, Outbox, Page, Prune, Pruned,
+    Recorded, RejectionFilter, RejectionRow, Size, Step, StoreError, StoredBody, Work,
 };
 
 /// How often the log is looked at after something was erased; each time, readers are waited for.
@@ -179,8 +180,14 @@ impl Jobs for SqliteStore {
         self.0.readers.ask(move |conn| jobs::recorded(conn, event)).await
     }
 
-    async fn replay(&self, event: i64, deliveries: Vec<Due>, now: Timestamp) -> Result<Option<Vec<DeliveryRow>>, StoreError> {
-        self.write(jobs::Replay { event, deliveries, now }).await
+    async fn replay_claimed(
+        &self,
+        event: i64,
+        deliveries: Vec<Due>,
+        now: Timestamp,
+        claim: Option<KeyClaim>,
+    ) -> Result<Option<Vec<DeliveryRow>>, StoreError> {
+        self.write(jobs::Replay { event, deliveries, now, claim }).await
     }
 
     async fn newest(&self, work: Work) -> Result<i64, StoreError> {
@@ -213,6 +220,25 @@ impl Jobs for SqliteStore {
 
     async fn running(&self) -> Result<Vec<JobRow>, StoreError> {
         self.0.readers.ask(jobs::running).await
+    }
+}
+
+#[async_trait]
+impl Idempotency for SqliteStore {
+    async fn claim_key(&self, request: KeyedRequest) -> Result<NextAction, StoreError> {
+        self.write(ClaimKey(request)).await
+    }
+
+    async fn complete(&self, claim: KeyClaim, answer: Option<Answer>) -> Result<bool, StoreError> {
+        self.write(Complete { claim, answer }).await
+    }
+
+    async fn abandon(&self, claim: KeyClaim) -> Result<(), StoreError> {
+        self.write(Abandon(claim)).await
+    }
+
+    async fn prune_keys(&self, now: Timestamp, chunk: usize) -> Result<u64, StoreError> {
+        self.write(PruneKeys { now, chunk }).await
     }
 }
 

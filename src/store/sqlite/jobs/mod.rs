@@ -13,6 +13,7 @@ pub(super) use step::TakeStep;
 
 use super::conditions::{Conditions, count, unknown};
 use super::fault::Fault;
+use super::keyed;
 use super::queue::Priority;
 use super::unit::{Operation, Unit};
 use crate::domain::{JobStatus, Timestamp};
@@ -73,7 +74,7 @@ impl Operation for Begin {
     const ONLY_IF_AWAITED: bool = true;
 
     fn run(&self, unit: &mut Unit<'_>) -> Result<Option<JobRow>, Fault> {
-        let NewJob { work, rate, last, total, created_at } = &self.0;
+        let NewJob { work, rate, last, total, created_at, claim } = &self.0;
         let running: i64 = unit.conn.prepare_cached(RUNNING)?.query_row((), |row| row.get(0))?;
         if running >= MOST_RUNNING as i64 {
             return Ok(None);
@@ -85,7 +86,9 @@ impl Operation for Begin {
         let nothing = *last <= 0;
         let ended = nothing.then(|| created_at.as_millis());
         unit.execute(INSERT, (kept.kind, kept.filter, kept.targets, rate, last, total, created_at.as_millis(), nothing, ended))?;
-        Ok(one(unit.conn, unit.conn.last_insert_rowid())?)
+        let id = unit.conn.last_insert_rowid();
+        keyed::mark(unit, *claim)?;
+        Ok(one(unit.conn, id)?)
     }
 }
 

@@ -5,9 +5,9 @@ use rusqlite::{Connection, OptionalExtension as _};
 use super::super::fault::Fault;
 use super::super::new_delivery::NewDelivery;
 use super::super::unit::{Operation, Unit};
-use super::super::{deliveries, names, stored};
+use super::super::{deliveries, keyed, names, stored};
 use crate::domain::{DeliveryId, Due, StoredEvent, Timestamp};
-use crate::store::DeliveryRow;
+use crate::store::{DeliveryRow, KeyClaim};
 
 /// An event as a destination gets it; `None` when it is not there whole, or cannot be read. What cannot be read is this event's
 /// trouble alone: whoever goes through many goes on with the next.
@@ -27,6 +27,8 @@ pub(in super::super) struct Replay {
     pub(in super::super) deliveries: Vec<Due>,
     /// When.
     pub(in super::super) now: Timestamp,
+    /// Asked for under this.
+    pub(in super::super) claim: Option<KeyClaim>,
 }
 
 impl Operation for Replay {
@@ -37,6 +39,7 @@ impl Operation for Replay {
 
     fn run(&self, unit: &mut Unit<'_>) -> Result<Self::Output, Fault> {
         let Some(made) = replay(unit, self.event, &self.deliveries, self.now)? else { return Ok(None) };
+        keyed::mark(unit, self.claim)?;
         let rows = made.into_iter().filter_map(|id| deliveries::one(unit.conn, id).transpose());
         Ok(Some(rows.collect::<rusqlite::Result<_>>()?))
     }

@@ -7,7 +7,7 @@ use crate::domain::{DeliveryStatus, EventStatus, Verdict, VerifiedEvent, Verifie
 use crate::store::contract::{at, attempt, fresh, names, page, parts};
 use crate::store::sqlite::conditions::Conditions;
 use crate::store::sqlite::jobs::plans as jobs;
-use crate::store::sqlite::{claim, deliveries, events, keys, lines, prune, record, reverify, stored, tally};
+use crate::store::sqlite::{claim, deliveries, events, keyed, keys, lines, prune, record, reverify, stored, tally};
 use crate::store::{DeliveryFilter, EventFilter, Inbox as _, Order, Page};
 
 /// Events in the database.
@@ -166,7 +166,7 @@ async fn what_is_looked_up_by_key_is_searched_and_never_scanned() {
     let (_folder, conn) = filled().await;
     let by_event = format!("{} WHERE d.event_seq = ?1", deliveries::SELECT);
     let by_id = format!("{} WHERE e.seq = ?1", events::SELECT);
-    let queries: [(&str, &str); 19] = [
+    let queries: [(&str, &str); 21] = [
         (claim::DUE, "delivery_due"),
         (claim::NEXT_DUE, "delivery_due"),
         (claim::NEXT_SOURCE, "delivery_due"),
@@ -186,6 +186,8 @@ async fn what_is_looked_up_by_key_is_searched_and_never_scanned() {
         (stored::EVENT, "INTEGER PRIMARY KEY"),
         (jobs::SOURCE, "INTEGER PRIMARY KEY"),
         (jobs::GO_ON, "INTEGER PRIMARY KEY"),
+        (keyed::FIND, "sqlite_autoindex_keyed_1"),
+        (keyed::PRUNE, "keyed_expiry"),
     ];
     for (sql, index) in queries {
         let parameters = conn.prepare(sql).unwrap().parameter_count();
