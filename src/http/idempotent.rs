@@ -1,6 +1,9 @@
 //! `Idempotency-Key` on the POSTs of the API: the first request with a key is carried out, whatever becomes of its connection,
 //! and its answer is kept for those that come later. What decides is `idempotency`.
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
 use actix_web::body::{BoxBody, MessageBody, to_bytes};

@@ -24,6 +24,7 @@ mod forward_tls;
 mod guarantees;
 mod handlers;
 mod handshakes;
+mod idempotency;
 mod isolation;
 mod lanes;
 mod limits;

@@ -4,19 +4,22 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::future::join_all;
-use onceward::domain::{Clock as _, DeliveryId, EventKey, Silent, SystemClock};
+use onceward::domain::{Clock as _, DeliveryId, EventKey, Headers, Silent, SystemClock};
 use onceward::failpoint;
-use onceward::store::Control as _;
+use onceward::idempotency::{Answer, Fingerprint, Idempotency, Key, NextAction};
 use onceward::store::sqlite::{Options, SqliteStore};
+use onceward::store::{Control as _, StoreError};
 use rusqlite::Connection;
 use tokio::process::Command;
 
 use super::traffic::{Known, Sent};
 use super::world::{End, World};
 use crate::support::receiver::Seen;
-use crate::support::{Behaviour, PATIENCE, Process, until};
+use crate::support::{Behaviour, PATIENCE, Process, Request, until};
 
 /// Met once in the life of a database.
 const BIRTH: &[&str] = &["open.migrated"];
@@ -33,10 +36,12 @@ const PAUSE: &[&str] = &["control.paused"];
 /// Met when the API is asked for a change.
 const AUDIT: &[&str] = &["audit.asked", "audit.answered"];
 const ERASE: &[&str] = &["erase.payload-deleted", "erase.blanked"];
+/// Met when a request comes with a key, is given up, or is forgotten.
+const KEYED: &[&str] = &["keyed.claimed", "keyed.marked", "keyed.completed", "keyed.abandoned", "keyed.pruned"];
 
 /// Whether a test here is killed at the point, so that the rounds need not be.
 pub(super) fn meets(point: &str) -> bool {
-    let met = [BIRTH, HANDED_OVER, RENEWAL, RELEASE, RETRY, CANCEL, PAUSE, ERASE, AUDIT].concat().contains(&point);
+    let met = [BIRTH, HANDED_OVER, RENEWAL, RELEASE, RETRY, CANCEL, PAUSE, ERASE, AUDIT, KEYED].concat().contains(&point);
     // The rounds come there, too: whatever ends lets the next one step forward.
     met && point != "lines.stepped-forward"
 }
@@ -93,6 +98,12 @@ impl World {
     fn paused(&self) -> i64 {
         let database = Connection::open(self.folder.path().join("onceward.db")).unwrap();
         database.query_row("SELECT count(*) FROM paused", (), |row| row.get(0)).unwrap()
+    }
+
+    /// How many keys of requests are known.
+    fn keys(&self) -> i64 {
+        let database = Connection::open(self.folder.path().join("onceward.db")).unwrap();
+        database.query_row("SELECT count(*) FROM keyed", (), |row| row.get(0)).unwrap()
     }
 
     /// Lets an operator's process do something; it must be killed at `kill_at`, if that is said.
@@ -288,6 +299,58 @@ async fn erases() {
     assert_eq!(world.delivery(&event(1), "plain").1, "delivered 1/1");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_asked_for_under_a_key_is_done_once_wherever_the_program_dies() {
+    // Up to the commit of its effect a request has not been; from then on a repetition is told that it has.
+    let points = [("keyed.claimed", 201), ("keyed.marked", 201), ("keyed.completed", 409)];
+    join_all(points.map(|(point, status)| tokio::spawn(dies_under_a_key(point, status)))).await.into_iter().for_each(Result::unwrap);
+}
+
+async fn dies_under_a_key(point: &'static str, status: u16) {
+    let mut world = World::new(7).await;
+    world.receiver.always(Behaviour::Status(200));
+    let process = Process::start(world.command(None)).await;
+    world.bring(&process, &event(1)).await;
+    process.settled().await;
+    world.stop(process).await;
+    let path = format!("/api/v1/events/github/{}/replay", event(1).id);
+    let order = || Request::post(&path, "{\"destinations\": [\"plain\"]}").header("idempotency-key", "once");
+    let life = async |_: &mut World, process: &Process| {
+        let answer = order().build(&reqwest::Client::new(), &process.admin).send().await;
+        assert!(answer.is_err(), "{point}: {answer:?}");
+    };
+    world.dies_at(point, life).await;
+    let process = Process::start(world.command(None)).await;
+    for again in [false, true] {
+        let answer = process.ask(order()).await;
+        assert_eq!(answer.status, status, "{point}: {answer:?}");
+        match status {
+            409 => assert_eq!(answer.problem(), "conflict"),
+            _ => assert_eq!(answer.header("idempotent-replayed") == "true", again, "{point}"),
+        }
+    }
+    process.settled().await;
+    assert_eq!(process.rows("/api/v1/deliveries?destination=plain").await.len(), 2, "{point}");
+    world.stop(process).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_is_given_up_and_forgotten_whole_or_not_at_all() {
+    let mut world = World::new(8).await;
+    world.settles().await;
+    world.operator("give-up key", Some("keyed.abandoned")).await;
+    assert_eq!(world.keys(), 1);
+    world.operator("give-up key", Some("store.after-commit")).await;
+    world.operator("give-up key", None).await;
+    assert_eq!(world.keys(), 0, "a claim of the dead is void");
+    world.operator("answer key", None).await;
+    world.dies_at("keyed.pruned", async |_, _| {}).await;
+    assert_eq!(world.keys(), 1);
+    let process = Process::start(world.command(None)).await;
+    until("the key is forgotten", async || world.keys() == 0).await;
+    world.stop(process).await;
+}
+
 /// What the operator is told, and where its database is.
 const ORDER: &str = "ONCEWARD_CRASH_OPERATOR";
 const DATABASE: &str = "ONCEWARD_CRASH_DATABASE";
@@ -308,8 +371,20 @@ async fn an_operators_process_does_as_it_is_told() {
             store.erase(event, SystemClock.now()).await.map(drop)
         }
         "pause" => store.pause(of.into(), true).await,
+        "give-up" => under_a_key(&store, of, 503).await,
+        "answer" => under_a_key(&store, of, 200).await,
         _ => store.pause(of.into(), false).await,
     };
     done.unwrap();
     store.close().await;
+}
+
+/// Has a request with a key answered; what is kept of it is forgotten at once.
+async fn under_a_key(store: &SqliteStore, key: &str, status: u16) -> Result<(), StoreError> {
+    let keys = Idempotency::new(Arc::new(store.clone()), Arc::new(SystemClock), Duration::ZERO);
+    let key = Key::read([key.as_bytes()].into_iter()).unwrap().unwrap();
+    match keys.begin("api", &key, Fingerprint::of(&[])).await? {
+        NextAction::Start(begun) => begun.end(Answer { status, headers: Headers::default(), body: Bytes::new() }).await,
+        _ => panic!("the key is taken"),
+    }
 }
