@@ -1,12 +1,14 @@
 //! `Idempotency-Key` on the POSTs of the API: whatever is asked for under a key is done once, and has one answer.
 
 use std::collections::BTreeMap;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use onceward::domain::{Silent, SystemClock};
+use onceward::failpoint;
 use onceward::idempotency::{Fingerprint, Idempotency, Key, NextAction};
 use onceward::store::sqlite::{Options, SqliteStore};
 use serde_json::{Value, json};
@@ -239,4 +241,48 @@ async fn a_key_is_free_again_after_the_time_that_is_configured() {
     .await;
     app.settled().await;
     app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_asked_for_under_a_key_is_done_once_wherever_the_program_dies() {
+    // Up to the commit of its effect a request has not been; from then on a repetition is told that it has.
+    let points = [("keyed.claimed", true), ("keyed.marked", true), ("keyed.completed", false)];
+    let all = json!({ "filter": {} });
+    let orders = [(REPLAY, json!({}), 201), ("/api/v1/replays", all, 202)];
+    let lives = orders.iter().flat_map(|(path, what, status)| {
+        points.map(|(point, begins)| tokio::spawn(dies_under_a_key(point, path, what.clone(), if begins { *status } else { 409 })))
+    });
+    join_all(lives).await.into_iter().for_each(Result::unwrap);
+}
+
+/// The program dies at the point while it does what is asked for; the next one answers with the status.
+async fn dies_under_a_key(point: &'static str, path: &'static str, what: Value, status: u16) {
+    let (receiver, folder) = (Receiver::start().await, tempfile::tempdir().unwrap());
+    let arguments = ["--source", "github=whsec_test_secret", "--forward", &receiver.url];
+    let process = Process::serve(folder.path(), &arguments).await;
+    assert_eq!(process.send(github("1", "push", "{}")).await.status, 200);
+    process.settled().await;
+    assert_eq!(process.terminate().await, Some(0));
+
+    let mut command = Process::command(folder.path(), &arguments);
+    command.env(failpoint::VARIABLE, format!("{point}=1"));
+    let process = Process::start(command).await;
+    let asked = order(path, "once", &what).build(&reqwest::Client::new(), &process.admin).send().await;
+    assert!(asked.is_err(), "{point}: {asked:?}");
+    assert_eq!(process.ended().await.signal(), Some(9), "{point}");
+
+    let process = Process::serve(folder.path(), &arguments).await;
+    for again in [false, true] {
+        let answer = process.ask(order(path, "once", &what)).await;
+        assert_eq!(answer.status, status, "{point}: {answer:?}");
+        match status {
+            409 => assert_eq!(answer.problem(), "conflict"),
+            _ => assert_eq!(is_replayed(&answer), again, "{point}"),
+        }
+    }
+    until("it is delivered again", async || process.rows("/api/v1/deliveries?status=delivered").await.len() > 1).await;
+    process.settled().await;
+    assert_eq!(process.rows("/api/v1/deliveries").await.len(), 2, "{point}");
+    assert_eq!(process.rows("/api/v1/replays").await.len(), usize::from(path != REPLAY), "{point}");
+    assert_eq!(process.terminate().await, Some(0));
 }

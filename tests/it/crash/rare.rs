@@ -19,7 +19,7 @@ use tokio::process::Command;
 use super::traffic::{Known, Sent};
 use super::world::{End, World};
 use crate::support::receiver::Seen;
-use crate::support::{Behaviour, PATIENCE, Process, Request, until};
+use crate::support::{Behaviour, PATIENCE, Process, until};
 
 /// Met once in the life of a database.
 const BIRTH: &[&str] = &["open.migrated"];
@@ -36,10 +36,10 @@ const PAUSE: &[&str] = &["control.paused"];
 /// Met when the API is asked for a change.
 const AUDIT: &[&str] = &["audit.asked", "audit.answered"];
 const ERASE: &[&str] = &["erase.payload-deleted", "erase.blanked"];
-/// Met when a request comes with a key, is given up, or is forgotten.
+/// Met when a request comes with a key, is given up, or is forgotten: the first three by the tests of `idempotency`.
 const KEYED: &[&str] = &["keyed.claimed", "keyed.marked", "keyed.completed", "keyed.abandoned", "keyed.pruned"];
 
-/// Whether a test here is killed at the point, so that the rounds need not be.
+/// Whether a test of its own is killed at the point, so that the rounds need not be.
 pub(super) fn meets(point: &str) -> bool {
     let met = [BIRTH, HANDED_OVER, RENEWAL, RELEASE, RETRY, CANCEL, PAUSE, ERASE, AUDIT, KEYED].concat().contains(&point);
     // The rounds come there, too: whatever ends lets the next one step forward.
@@ -297,41 +297,6 @@ async fn erases() {
     world.operator(&order, None).await;
     world.settles().await;
     assert_eq!(world.delivery(&event(1), "plain").1, "delivered 1/1");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn what_is_asked_for_under_a_key_is_done_once_wherever_the_program_dies() {
-    // Up to the commit of its effect a request has not been; from then on a repetition is told that it has.
-    let points = [("keyed.claimed", 201), ("keyed.marked", 201), ("keyed.completed", 409)];
-    join_all(points.map(|(point, status)| tokio::spawn(dies_under_a_key(point, status)))).await.into_iter().for_each(Result::unwrap);
-}
-
-async fn dies_under_a_key(point: &'static str, status: u16) {
-    let mut world = World::new(7).await;
-    world.receiver.always(Behaviour::Status(200));
-    let process = Process::start(world.command(None)).await;
-    world.bring(&process, &event(1)).await;
-    process.settled().await;
-    world.stop(process).await;
-    let path = format!("/api/v1/events/github/{}/replay", event(1).id);
-    let order = || Request::post(&path, "{\"destinations\": [\"plain\"]}").header("idempotency-key", "once");
-    let life = async |_: &mut World, process: &Process| {
-        let answer = order().build(&reqwest::Client::new(), &process.admin).send().await;
-        assert!(answer.is_err(), "{point}: {answer:?}");
-    };
-    world.dies_at(point, life).await;
-    let process = Process::start(world.command(None)).await;
-    for again in [false, true] {
-        let answer = process.ask(order()).await;
-        assert_eq!(answer.status, status, "{point}: {answer:?}");
-        match status {
-            409 => assert_eq!(answer.problem(), "conflict"),
-            _ => assert_eq!(answer.header("idempotent-replayed") == "true", again, "{point}"),
-        }
-    }
-    process.settled().await;
-    assert_eq!(process.rows("/api/v1/deliveries?destination=plain").await.len(), 2, "{point}");
-    world.stop(process).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
