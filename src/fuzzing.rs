@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use crate::domain::{RawRequest, Timestamp};
 use crate::fixture::{self, Fixture};
+use crate::idempotency::{Key, MAX_KEY};
 use crate::provider::{Provider, Table, Template};
 use crate::verify::{Judgement, Setup, Verifier};
 
@@ -50,6 +51,18 @@ pub fn fixture_file(bytes: &[u8]) {
     assert_eq!(again.request.body, fixture.request.body);
     assert_eq!(again.expect, fixture.expect);
     assert_eq!(again.at, fixture.at);
+}
+
+/// An `Idempotency-Key`: what is read is within its bounds, and the same once it is quoted.
+///
+/// # Panics
+/// When it is not.
+pub fn idempotency_key(bytes: &[u8]) {
+    let read = |value: &[u8]| Key::read([value].into_iter());
+    let Ok(Some(key)) = read(bytes) else { return };
+    assert!((1..=MAX_KEY).contains(&key.as_str().len()));
+    let quoted = format!("\"{}\"", key.as_str().replace('\\', r"\\").replace('"', "\\\""));
+    assert_eq!(read(quoted.as_bytes()), Ok(Some(key)));
 }
 
 /// A user's own row: any text is a table or an error, and every verifier of a table that is accepted can be used.
@@ -165,7 +178,7 @@ mod tests {
 
         #[test]
         fn whatever_comes_is_taken_or_refused(bytes in likely()) {
-            for body in [signature_list, form, json, fixture_file, row, template, key, token, filter, order] {
+            for body in [signature_list, form, json, fixture_file, row, template, key, token, filter, order, idempotency_key] {
                 body(&bytes);
             }
         }

@@ -60,7 +60,7 @@ url = "${CHAT}"
         "by value, on dead hold",
     ];
     let settings = [
-        "bodies 30d, ids 400d, answers 1d",
+        "bodies 30d, ids 400d, audit 400d, answers 1d",
         "to chat; rejections 100/m",
         "https://chat.example/…",
         "50/s",
