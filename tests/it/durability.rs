@@ -237,6 +237,7 @@ async fn a_full_queue_is_503_at_once() {
     assert_eq!(problems.values().sum::<usize>(), 20);
     assert!(problems["queue-full"] >= 15, "{problems:?}");
     lock.execute_batch("ROLLBACK").unwrap();
-    assert_eq!(app.send(stripe("evt_0")).await.header("onceward-status"), "accepted");
+    // What keeps house may have taken the one place.
+    until("there is room again", async || app.send(stripe("evt_new")).await.status == 200).await;
     app.finish().await;
 }

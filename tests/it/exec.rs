@@ -240,6 +240,15 @@ fn holdings(process: &str) -> Option<(usize, usize, usize)> {
     Some((count("fd")?, count("task")?, children))
 }
 
+/// What a process holds, as it is when the test gives up on it.
+struct Left<'p>(&'p str, [usize; 3]);
+
+impl std::fmt::Display for Left<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "nothing is left: files, threads and children are {:?}, and were {:?}", holdings(self.0), self.1)
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn thousands_of_attempts_leave_no_process_thread_or_file_behind() {
     let folder = tempfile::tempdir().unwrap();
@@ -262,7 +271,7 @@ async fn thousands_of_attempts_leave_no_process_thread_or_file_behind() {
     let Some((files, threads, children)) = before else { return };
     // Connections of this test and the threads of the pool, which stay for a while, have a bound.
     let left = || holdings(&process.pid()).is_some_and(|now| now.0 <= files + 8 && now.1 <= threads + 16 && now.2 <= children);
-    until("nothing is left", async || left()).await;
+    until(Left(&process.pid(), [files, threads, children]), async || left()).await;
     assert_eq!(process.terminate().await, Some(0));
 }
 

@@ -23,7 +23,7 @@ use std::time::Duration;
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Waits until the condition holds; fails the test when it does not within [`PATIENCE`].
-pub(crate) async fn until<F: Future<Output = bool>>(what: &str, mut condition: impl FnMut() -> F) {
+pub(crate) async fn until<F: Future<Output = bool>>(what: impl std::fmt::Display, mut condition: impl FnMut() -> F) {
     let waiting = async {
         let mut poll = tokio::time::interval(Duration::from_millis(5));
         while !condition().await {
