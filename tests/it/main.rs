@@ -13,6 +13,7 @@ mod content;
 mod crash;
 mod dedupe;
 mod delivery;
+mod docs;
 mod durability;
 mod exec;
 mod explain;
