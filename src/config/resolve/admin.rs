@@ -31,32 +31,33 @@ pub(super) fn admin(written: file::Admin, public: SocketAddr, mut keys: Keys<'_>
     let nameless = token.map(|secret| Token { name: NAMELESS.into(), secret, role: Role::Write });
     let mut tokens: Vec<_> = nameless.into_iter().collect();
     for (name, written) in written.tokens {
-        let found = named(&name, written, &mut keys);
-        tokens.extend(found.filter(|found| is_new(found, &tokens, &mut keys)));
+        let mut below = keys.below("tokens");
+        let mut own = below.below(&name);
+        let found = named(&name, written, &mut own).filter(|found| is_new(found, &tokens, &mut own));
+        tokens.extend(found);
     }
     Admin { listen, tokens }
 }
 
 fn named(name: &str, written: file::Token, keys: &mut Keys<'_>) -> Option<Token> {
-    let (token, role) = (format!("tokens.{name}.token"), format!("tokens.{name}.role"));
     let role = match written.role.as_deref() {
         Some("read") => Role::Read,
         Some("write") => Role::Write,
         Some(_) => {
-            keys.problem(&role, "is \"read\" or \"write\"");
+            keys.problem("role", "is \"read\" or \"write\"");
             return None;
         }
         None => {
-            keys.missing(&role, "is missing: \"read\" or \"write\"");
+            keys.missing("role", "is missing: \"read\" or \"write\"");
             return None;
         }
     };
     let Some(secret) = written.token else {
-        keys.missing(&token, "is missing");
+        keys.missing("token", "is missing");
         return None;
     };
     if is_blank(&secret.0) {
-        keys.problem(&token, "is empty: an empty token would let anybody in");
+        keys.problem("token", "is empty: an empty token would let anybody in");
         return None;
     }
     Some(Token { name: name.into(), secret: secret.0, role })
@@ -64,13 +65,13 @@ fn named(name: &str, written: file::Token, keys: &mut Keys<'_>) -> Option<Token>
 
 /// By its token the trail tells who it was, so each has its own.
 fn is_new(token: &Token, others: &[Token], keys: &mut Keys<'_>) -> bool {
-    let path = format!("tokens.{}", token.name);
     if &*token.name == NAMELESS {
-        keys.problem(&path, "is the name of admin.token: choose another");
+        keys.problem("token", "is of the name under which admin.token is shown: choose another");
+        return false;
     }
     let same = others.iter().find(|other| other.secret.expose_secret() == token.secret.expose_secret());
     if let Some(other) = same {
-        keys.problem(&format!("{path}.token"), format!("is the same as that of {}", other.name));
+        keys.problem("token", format!("is the same as that of {}", other.name));
     }
     same.is_none()
 }
