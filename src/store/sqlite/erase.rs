@@ -8,6 +8,7 @@ use rusqlite::{Connection, OptionalExtension as _};
 use super::control;
 use super::fault::Fault;
 use super::keys::{self, key};
+use super::prune::BLANK_PATH;
 use super::queue::Priority;
 use super::unit::{Operation, Unit};
 use crate::domain::{DeliveryId, EventKey, Timestamp};
@@ -45,7 +46,7 @@ impl EraseContent {
         unit.execute("DELETE FROM payload WHERE seq = ?1", [seq])?;
         failpoint::reach("erase.payload-deleted");
         unit.execute("DELETE FROM item WHERE seq = ?1", [seq])?;
-        unit.execute(BLANK_EVENT, [seq])?;
+        unit.execute(BLANK_PATH, [seq])?;
         // A destination may have answered with what it was sent.
         unit.execute(BLANK_ATTEMPTS, [seq])?;
         unit.execute(BLANK_REJECTIONS, (seq, &*self.event.event_id))?;
@@ -79,7 +80,6 @@ fn numbers(conn: &Connection, sql: &str, seq: i64) -> rusqlite::Result<Vec<i64>>
 
 const UNFINISHED: &str = "SELECT id FROM delivery WHERE event_seq = ?1 AND state = 0 ORDER BY id";
 const CALLED_OFF: &str = "SELECT DISTINCT destination FROM delivery WHERE event_seq = ?1 AND state = 3";
-const BLANK_EVENT: &str = "UPDATE event SET subpath = '', query = '' WHERE seq = ?1";
 const BLANK_ATTEMPTS: &str =
     "UPDATE attempt SET response = NULL WHERE delivery IN (SELECT id FROM delivery WHERE event_seq = ?1) AND response IS NOT NULL";
 /// The refused requests that this event was, before it was let in.

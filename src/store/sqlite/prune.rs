@@ -126,6 +126,9 @@ impl Erase {
     fn erase(&self, unit: &mut Unit<'_>, seq: i64, pruned: &mut Pruned, types: &mut BTreeSet<i64>) -> Result<usize, Fault> {
         let payloads = unit.execute("DELETE FROM payload WHERE seq = ?1", [seq])?;
         pruned.payloads += payloads as u64;
+        if self.extent == Extent::Payload {
+            unit.execute(BLANK_PATH, [seq])?;
+        }
         unit.execute("DELETE FROM item WHERE seq = ?1", [seq])?;
         let mut rows = payloads + unit.execute(DELETE_ATTEMPTS, [seq])?;
         if self.extent == Extent::Whole {
@@ -149,6 +152,8 @@ fn erase_identity(unit: &mut Unit<'_>, seq: i64, types: &mut BTreeSet<i64>) -> R
     Ok(keys + unit.execute("DELETE FROM event WHERE seq = ?1", [seq])?)
 }
 
+/// The path and the query are the sender's words, as the body is.
+pub(super) const BLANK_PATH: &str = "UPDATE event SET subpath = '', query = '' WHERE seq = ?1 AND (subpath <> '' OR query <> '')";
 const PENDING: &str = "SELECT 1 FROM delivery WHERE event_seq = ?1 AND (state = 0 OR standing = 1)";
 const IDENTITY: &str = "
     SELECT (SELECT name FROM name WHERE id = event.source), event_id, type, iif(content_key, content_digest, NULL)

@@ -1,4 +1,4 @@
-//! Names as numbers: what is deleted with the last event of a type means the right thing when it comes back.
+//! Names as numbers: what is deleted with the last event of a type means the right thing when it comes back. And what goes with a body.
 
 use super::*;
 use crate::domain::{VerifiedEvent, VerifiedParts};
@@ -51,4 +51,16 @@ async fn a_type_that_another_process_has_forgotten_is_named_anew() {
     record(&other, "2", "new").await;
     record(&one, "3", "odd").await;
     assert_eq!((event_type(&one, "2").await, event_type(&one, "3").await), ("new".to_owned(), "odd".to_owned()));
+}
+
+#[tokio::test]
+async fn path_and_query_go_with_the_body_and_the_id_stays() {
+    let folder = InAFolder::new();
+    let store = folder.open().await;
+    let event = VerifiedParts { subpath: "/jane".to_owned(), query: "mail=jane".to_owned(), ..parts("hub", "evt", at(0)) };
+    assert_eq!(store.record(VerifiedEvent::attest(event), names(&[])).await.unwrap(), Recorded::Fresh);
+    while !store.prune(Prune { bodies_before: at(9), ids_before: at(-9), chunk: 9 }).await.unwrap().nothing() {}
+    let read = |row: &rusqlite::Row<'_>| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?));
+    let left = folder.connect().query_row("SELECT event_id, subpath, query FROM event", (), read).unwrap();
+    assert_eq!(left, ("evt".to_owned(), String::new(), String::new()));
 }
