@@ -245,7 +245,13 @@ struct Left<'p>(&'p str, [usize; 3]);
 
 impl std::fmt::Display for Left<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "nothing is left: files, threads and children are {:?}, and were {:?}", holdings(self.0), self.1)
+        let files = std::fs::read_dir(format!("/proc/{}/fd", self.0)).into_iter().flatten();
+        let mut kinds = std::collections::BTreeMap::<String, usize>::new();
+        for target in files.filter_map(|file| std::fs::read_link(file.ok()?.path()).ok()) {
+            let kind = target.to_string_lossy().split(":[").next().unwrap_or_default().to_owned();
+            *kinds.entry(kind).or_default() += 1;
+        }
+        write!(f, "nothing is left: files, threads and children are {:?}, and were {:?}: {kinds:?}", holdings(self.0), self.1)
     }
 }
 
@@ -258,6 +264,9 @@ async fn thousands_of_attempts_leave_no_process_thread_or_file_behind() {
         [destinations.absent]\nfrom = [\"github\"]\nexec = [\"onceward-no-such-program\"]\nconcurrency = 16\ncircuit = { failures = 0 }\n\
         retry = { attempts = 10, first = \"1ms\", max = \"1ms\" }";
     let process = serve(&folder, script, more).await;
+    // Both listeners are at work once they have answered.
+    assert_eq!(process.send(github("unsigned", "push", "{}").without("x-hub-signature-256")).await.status, 401);
+    assert_eq!(process.get("/readyz").await.status, 200);
     let before = holdings(&process.pid());
     for number in 0..40 {
         assert_eq!(process.send(github(&number.to_string(), "push", vec![b'x'; 100_000])).await.status, 200);

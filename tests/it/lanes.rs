@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use futures_util::future::join_all;
 use onceward::app::Extras;
 use onceward::domain::{Happening, Observer};
 use serde_json::Value;
@@ -278,11 +279,13 @@ async fn a_flood_from_one_source_does_not_keep_another_waiting() {
     let more = "concurrency = 1\nrate_limit = \"100/s\"\n";
     let configuration = format!("{two}[destinations.hook]\nfrom = [\"github\", \"quiet\"]\nurl = \"{}\"\n{more}", receiver.url);
     let app = TestApp::start(&configuration).await;
-    for number in 0..100 {
-        send(&app, &number.to_string(), "{}").await;
-    }
+    join_all((0..200).map(|number| {
+        let app = &app;
+        async move { send(app, &number.to_string(), "{}").await }
+    }))
+    .await;
     let before = receiver.seen().len();
-    assert!(before < 90, "the flood is still waiting: {before}");
+    assert!(before < 180, "the flood is still waiting: {before}");
     assert_eq!(app.send(github("late", "push", "{}").to("/hooks/quiet")).await.status, 200);
     until("the late one has arrived", async || ids(&receiver).contains(&"late".to_owned())).await;
     let place = ids(&receiver).iter().position(|id| id == "late").unwrap();
@@ -325,7 +328,7 @@ async fn what_arrives_while_a_destination_has_a_place_is_never_claimed() {
     process.settled().await;
     let text = String::from_utf8(process.get("/metrics").await.body).unwrap();
     let operations = text.lines().find_map(|line| line.strip_prefix("onceward_commit_events_sum ")).unwrap().parse::<f64>().unwrap();
-    // An event and the end of its attempt; a claim of its own would make it three. Some are for the start.
-    assert!(operations < 50.0, "{operations} operations for 20 events");
+    // An event and the end of its attempt; a claim of its own would make it three. Some are for the start and for keeping house.
+    assert!(operations < 56.0, "{operations} operations for 20 events");
     assert_eq!(process.terminate().await, Some(0));
 }
