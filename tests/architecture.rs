@@ -28,6 +28,7 @@ const CONFINED: &[(&str, &[&str], &str)] = &[
             "src/config",
             "src/store/sqlite/learned",
             "src/cli/learned",
+            "src/cli/remote",
             "src/deliver/http/credentials",
             "src/deliver/exec",
         ],

@@ -1,6 +1,5 @@
 //! `onceward healthcheck`
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -8,13 +7,10 @@ use anyhow::bail;
 use bytes::Bytes;
 use clap::Args;
 
+use super::remote::admin_address;
 use super::settings::FileArguments;
-use crate::config::{Config, Overrides};
 use crate::domain::Headers;
 use crate::net::{Client, Endpoint, Request};
-
-/// The admin address when no configuration says another.
-const DEFAULT_ADMIN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8081);
 
 /// Ask a running server whether it is alive.
 #[derive(Args)]
@@ -32,7 +28,7 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let base = match &arguments.url {
         Some(url) => url.trim_end_matches('/').to_owned(),
-        None => format!("http://{}", reachable(admin_address(&arguments.file)?)),
+        None => format!("http://{}", admin_address(&arguments.file)?),
     };
     let url: url::Url = format!("{base}/healthz").parse()?;
     let request = Request {
@@ -49,20 +45,4 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         bail!("{url} answered {}", response.status);
     }
     Ok(ExitCode::SUCCESS)
-}
-
-fn admin_address(file: &FileArguments) -> anyhow::Result<SocketAddr> {
-    let Some(path) = file.path() else { return Ok(DEFAULT_ADMIN) };
-    let config = Config::load_with(Some(&path), &Overrides::default(), &|name| std::env::var(name).ok())?;
-    Ok(config.admin.listen)
-}
-
-/// An address that means every interface is reached by loopback.
-fn reachable(address: SocketAddr) -> SocketAddr {
-    let ip = match address.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
-        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
-        ip => ip,
-    };
-    SocketAddr::new(ip, address.port())
 }

@@ -2,16 +2,24 @@
 
 mod check;
 mod completions;
+mod deliveries;
 mod dev;
 mod events;
 mod healthcheck;
 mod init;
+mod jobs;
 mod learned;
+mod listing;
 mod output;
 mod providers;
+mod reading;
+mod rejections;
+mod remote;
+mod replays;
 mod send;
 mod serve;
 mod settings;
+mod shapes;
 mod signals;
 mod verify;
 
@@ -55,8 +63,14 @@ enum Command {
     Verify(verify::Arguments),
     /// Show or forget the secret that a sender has told in its handshake.
     Learned(learned::Arguments),
-    /// Look at recorded events.
+    /// Look at recorded events, take them away, have them delivered again.
     Events(events::Arguments),
+    /// Look at deliveries, make them due again, call them off.
+    Deliveries(deliveries::Arguments),
+    /// Look at the jobs that deliver many events again, and stop one.
+    Replays(replays::Arguments),
+    /// Look at refused requests, and have them verified again.
+    Rejections(rejections::Arguments),
     /// Ask a running server whether it is alive.
     Healthcheck(healthcheck::Arguments),
     /// Print completions for a shell.
@@ -101,6 +115,9 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Verify(arguments) => verify::run(&arguments),
         Command::Learned(arguments) => learned::run(&arguments),
         Command::Events(arguments) => events::run(&arguments),
+        Command::Deliveries(arguments) => deliveries::run(&arguments),
+        Command::Replays(arguments) => replays::run(&arguments),
+        Command::Rejections(arguments) => rejections::run(&arguments),
         Command::Healthcheck(arguments) => healthcheck::run(&arguments),
         Command::Completions(arguments) => completions::run(&arguments),
     }

@@ -29,6 +29,24 @@ pub(super) fn json(value: &impl Serialize) -> anyhow::Result<()> {
     Ok(line(serde_json::to_string(value)?)?)
 }
 
+/// Prints what is known of one thing, led by its kind and name. All of it must be harmless to a terminal.
+pub(super) fn facts<'a>(kind: &str, name: &str, facts: impl IntoIterator<Item = (&'a str, String)>) -> io::Result<()> {
+    let mut table = table(&[kind, name]);
+    for (fact, value) in facts {
+        table.add_row([fact, &value]);
+    }
+    line(table)
+}
+
+/// Prints header fields from outside.
+pub(super) fn headers(headers: &[(String, String)]) -> io::Result<()> {
+    let mut table = table(&["header", "value"]);
+    for (name, value) in headers {
+        table.add_row([clean(name), clean(value)]);
+    }
+    line(format!("\n{table}\n"))
+}
+
 /// Text from outside without control characters: nothing that it holds can move a cursor or set a title.
 pub(super) fn clean(text: &str) -> String {
     let mut clean = String::with_capacity(text.len());

@@ -51,9 +51,9 @@ pub(super) struct Settings {
 pub(super) struct Place {
     /// The database, instead of the configuration's: sqlite:PATH
     #[arg(long, value_name = "DATABASE")]
-    database: Option<String>,
+    pub(super) database: Option<String>,
     #[command(flatten)]
-    file: FileArguments,
+    pub(super) file: FileArguments,
 }
 
 impl Place {
@@ -113,6 +113,13 @@ impl FileArguments {
         let config = self.path().and_then(|path| load(Some(&path), &Overrides::default()).ok());
         let sources = config.iter().flat_map(|config| &config.sources);
         sources.filter_map(|source| Some((source.provider.name.to_string(), source.shown_url()?))).collect()
+    }
+
+    /// As [`FileArguments::urls`], each with its source's name.
+    pub(super) fn urls_of_sources(&self) -> Vec<(String, String)> {
+        let config = self.path().and_then(|path| load(Some(&path), &Overrides::default()).ok());
+        let sources = config.iter().flat_map(|config| &config.sources);
+        sources.filter_map(|source| Some((source.name.to_string(), source.shown_url()?))).collect()
     }
 }
 

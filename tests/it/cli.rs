@@ -1,8 +1,13 @@
 //! The command line as a user runs it. No command may print a secret: `support::command` looks at everything they print.
 
 mod check;
+mod deliveries;
 mod dev;
 mod events;
+mod export;
+mod rejections;
+mod remote;
+mod replay;
 mod secrecy;
 mod send;
 
@@ -14,7 +19,39 @@ use serde_json::Value;
 use crate::support::Process;
 use crate::support::command::{Ran, command, onceward};
 
-const COMMANDS: &[&str] = &["serve", "dev", "init", "check", "providers", "send", "verify", "events", "healthcheck", "completions"];
+const COMMANDS: &[&str] = &[
+    "serve",
+    "dev",
+    "init",
+    "check",
+    "providers",
+    "send",
+    "verify",
+    "learned",
+    "events",
+    "deliveries",
+    "replays",
+    "rejections",
+    "healthcheck",
+    "completions",
+];
+const SUBCOMMANDS: &[&str] = &[
+    "events list",
+    "events show",
+    "events tail",
+    "events export",
+    "events replay",
+    "deliveries list",
+    "deliveries show",
+    "deliveries retry",
+    "deliveries cancel",
+    "replays list",
+    "replays show",
+    "replays cancel",
+    "rejections list",
+    "rejections show",
+    "rejections reverify",
+];
 
 /// A recorded request, or the folder of all of them.
 fn fixture(name: &str) -> String {
@@ -28,11 +65,10 @@ async fn every_command_explains_itself() {
     let whole = onceward(folder.path(), &["--help"]).await.ended(0).says(COMMANDS);
     assert!(whole.stdout.contains("Usage: onceward"));
     onceward(folder.path(), &["--version"]).await.ended(0).says(&[env!("CARGO_PKG_VERSION")]);
-    let events = [vec!["events", "list"], vec!["events", "show"], vec!["events", "tail"]];
-    for words in COMMANDS.iter().map(|name| vec![*name]).chain(events) {
+    for words in COMMANDS.iter().chain(SUBCOMMANDS).map(|words| words.split(' ').collect::<Vec<_>>()) {
         let mut asking = command(folder.path(), &words);
         // What a variable holds is no part of the explanation.
-        asking.arg("--help").env("ONCEWARD_SECRET", "hunter2").env("ONCEWARD_CONFIG", "my.toml");
+        asking.arg("--help").env("ONCEWARD_SECRET", "hunter2").env("ONCEWARD_CONFIG", "my.toml").env("ONCEWARD_TOKEN", "hunter2");
         Ran::of(asking).await.ended(0).says(&[&format!("Usage: onceward {}", words.join(" ")), "--help"]);
     }
 }
@@ -56,6 +92,27 @@ async fn wrong_arguments_are_exit_code_2() {
         &["events", "list", "--status", "lost"],
         &["events", "list", "--limit", "201"],
         &["events", "list", "--since", "yesterday"],
+        &["events", "list", "--url", "ftp://127.0.0.1"],
+        &["events", "list", "--url", "user:hunter2@127.0.0.1"],
+        &["events", "export", "github"],
+        &["events", "export"],
+        &["events", "export", "github", "1", "--source", "github", "--out", "."],
+        &["events", "replay"],
+        &["events", "replay", "github"],
+        &["events", "replay", "github", "1", "--type", "push"],
+        &["events", "replay", "github", "1", "--rate", "1"],
+        &["events", "replay", "--all", "--type", "push"],
+        &["deliveries", "list", "--status", "failing"],
+        &["deliveries", "show", "first"],
+        &["deliveries", "retry"],
+        &["deliveries", "retry", "1", "--all-dead"],
+        &["deliveries", "retry", "1", "--destination", "hook"],
+        &["deliveries", "retry", "1", "--rate", "5"],
+        &["deliveries", "cancel"],
+        &["rejections", "list", "--code", "wrong"],
+        &["rejections", "reverify"],
+        &["rejections", "reverify", "1", "--all"],
+        &["rejections", "reverify", "1", "--source", "github"],
         &["completions", "tcl"],
         // The value of --source is a secret, or may be one, wherever the mistake is.
         &["serve", "--source", "whsec_hunter2"],

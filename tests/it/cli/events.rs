@@ -1,5 +1,6 @@
 //! `events`, against the database of a running server and without one.
 
+use std::path::Path;
 use std::process::Stdio;
 use std::sync::Mutex;
 
@@ -55,7 +56,14 @@ async fn tail_prints_what_arrives_later_and_ends_at_an_interrupt() {
     let folder = tempfile::tempdir().unwrap();
     let process = Process::serve(folder.path(), &["--source", "stripe=whsec_test_secret"]).await;
     assert_eq!(process.send(stripe("evt_before")).await.status, 200);
-    let mut tail = command(folder.path(), &["events", "tail", "--json"]).stdout(Stdio::piped()).spawn().unwrap();
+    for place in [vec![], vec!["--url", &process.admin]] {
+        tail(folder.path(), &process, &place).await;
+    }
+    assert_eq!(process.terminate().await, Some(0));
+}
+
+async fn tail(folder: &Path, process: &Process, place: &[&str]) {
+    let mut tail = command(folder, &[&["events", "tail", "--json"], place].concat()).stdout(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(tail.stdout.take().unwrap()).lines();
     let printed = Mutex::new(Vec::new());
     let (reading, sent) = (async { lines.next_line().await.unwrap().unwrap() }, Mutex::new(0));
@@ -66,7 +74,7 @@ async fn tail_prints_what_arrives_later_and_ends_at_an_interrupt() {
             *sent += 1;
             *sent
         };
-        assert_eq!(process.send(stripe(&format!("evt_later_{number}"))).await.status, 200);
+        assert_eq!(process.send(stripe(&format!("evt_later_{}_{number}", place.len()))).await.status, 200);
         !printed.lock().unwrap().is_empty()
     });
     tokio::join!(sending, async {
@@ -74,11 +82,10 @@ async fn tail_prints_what_arrives_later_and_ends_at_an_interrupt() {
         printed.lock().unwrap().push(line);
     });
     let line: serde_json::Value = serde_json::from_str(&printed.lock().unwrap()[0]).unwrap();
-    assert!(line["event_id"].as_str().unwrap().starts_with("evt_later_"), "{line}");
+    assert!(line["event_id"].as_str().unwrap().starts_with(&format!("evt_later_{}_", place.len())), "{line}");
     assert_eq!(line["type"], "invoice.paid");
     let pid = tail.id().unwrap().to_string();
     assert!(tokio::process::Command::new("sh").args(["-c", "kill -s INT \"$0\"", &pid]).status().await.unwrap().success());
     while lines.next_line().await.unwrap().is_some() {}
     assert_eq!(tail.wait().await.unwrap().code(), Some(0));
-    assert_eq!(process.terminate().await, Some(0));
 }

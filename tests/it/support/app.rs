@@ -18,6 +18,8 @@ pub(crate) struct TestApp {
     /// `http://127.0.0.1:PORT` of the admin listener.
     pub(crate) admin: String,
     folder: TempDir,
+    /// The token of the admin listener, where it wants one.
+    pub(crate) token: Option<&'static str>,
     client: reqwest::Client,
     shutdown: CancellationToken,
     running: JoinHandle<()>,
@@ -80,7 +82,7 @@ impl TestApp {
         let shutdown = CancellationToken::new();
         let stop = shutdown.clone();
         let running = tokio::spawn(async move { app.run(stop).await.unwrap() });
-        Self { public, admin, folder, client: reqwest::Client::builder().no_proxy().build().unwrap(), shutdown, running }
+        Self { public, admin, folder, token: None, client: reqwest::Client::builder().no_proxy().build().unwrap(), shutdown, running }
     }
 
     /// The database file.
@@ -95,7 +97,9 @@ impl TestApp {
 
     /// Asks the API.
     pub(crate) async fn get(&self, path: &str) -> Answer {
-        Answer::of(self.client.get(format!("{}{path}", self.admin)).send().await.unwrap()).await
+        let request = self.client.get(format!("{}{path}", self.admin));
+        let request = self.token.iter().fold(request, |request, token| request.bearer_auth(token));
+        Answer::of(request.send().await.unwrap()).await
     }
 
     /// Asks the admin listener anything.

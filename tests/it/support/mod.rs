@@ -6,6 +6,7 @@ pub(crate) mod command;
 pub(crate) mod process;
 pub(crate) mod raw;
 pub(crate) mod receiver;
+pub(crate) mod remote;
 pub(crate) mod signed;
 pub(crate) mod tls;
 
