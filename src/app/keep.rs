@@ -81,21 +81,9 @@ impl Keeper {
     }
 
     async fn prune(&self, now: Timestamp) {
-        let prune = Prune { bodies_before: now.minus(self.retention.bodies), ids_before: now.minus(self.retention.ids), chunk: CHUNK };
         let mut total = Pruned::default();
-        loop {
-            let begun = Instant::now();
-            match self.history.prune(prune).await {
-                Ok(pruned) if pruned.nothing() => break,
-                Ok(pruned) => {
-                    total.payloads += pruned.payloads;
-                    total.events += pruned.events;
-                    rest(begun).await;
-                }
-                Err(StoreError::QueueFull) => tokio::time::sleep(BUSY_PAUSE).await,
-                Err(StoreError::Unavailable(_)) => break,
-            }
-        }
+        // The store has told of what it cannot do.
+        let _ = forget(&self.history, due(self.retention.bodies, self.retention.ids, now), &mut total).await;
         if !total.nothing() {
             tracing::info!(payloads = total.payloads, events = total.events, "pruned");
         }
@@ -110,6 +98,28 @@ impl Keeper {
                 Ok(_) => rest(begun).await,
                 Err(StoreError::QueueFull) => tokio::time::sleep(BUSY_PAUSE).await,
             }
+        }
+    }
+}
+
+/// What is older than the retention says, for chunk after chunk.
+pub(super) fn due(bodies: Duration, ids: Duration, now: Timestamp) -> Prune {
+    Prune { bodies_before: now.minus(bodies), ids_before: now.minus(ids), chunk: CHUNK }
+}
+
+/// Forgets all of it, and leaves the writer to others in between. What is gone is counted as it goes.
+pub(super) async fn forget(history: &History, prune: Prune, total: &mut Pruned) -> Result<(), StoreError> {
+    loop {
+        let begun = Instant::now();
+        match history.prune(prune).await {
+            Ok(pruned) if pruned.nothing() => return Ok(()),
+            Ok(pruned) => {
+                total.payloads += pruned.payloads;
+                total.events += pruned.events;
+                rest(begun).await;
+            }
+            Err(StoreError::QueueFull) => tokio::time::sleep(BUSY_PAUSE).await,
+            Err(error @ StoreError::Unavailable(_)) => return Err(error),
         }
     }
 }

@@ -4,14 +4,13 @@
 mod build;
 mod fetch;
 mod keep;
+mod offline;
 
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use secrecy::SecretString;
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
@@ -27,11 +26,12 @@ use crate::http::{self, Access, AdminParts, ListenError, Listener, PublicParts};
 use crate::idempotency::Idempotency;
 use crate::ingest::Ingest;
 use crate::replay::{self, Replays};
-use crate::store::Inbox as _;
+pub use crate::store::sqlite::BackupError;
 use crate::store::sqlite::{OpenError, Options, SqliteStore};
 pub use crate::telemetry::{Format as LogFormat, init as init_log};
 use crate::telemetry::{Tee, Telemetry};
 use crate::verify::{KeyError, Verifier};
+pub use offline::{Ages, backup, forget_secret, learned_secret, open_history_at, prunable, prune};
 
 /// How long everything together may take to stop.
 const STOP_WITHIN: Duration = Duration::from_secs(10);
@@ -256,35 +256,6 @@ impl RunError {
             Err(panic) => Self::Ended { part: "a part of the program", cause: format!(": {panic}") },
         }
     }
-}
-
-/// Opens a database file to read its history.
-///
-/// # Errors
-/// [`OpenError`] when there is none, or none that can be read.
-pub fn open_history_at(path: &Path) -> Result<History, OpenError> {
-    Ok(History::new(Arc::new(SqliteStore::open_read_only(path)?)))
-}
-
-/// The secret that a source has been told in a handshake, from a database file.
-///
-/// # Errors
-/// [`OpenError`] when there is no such database, [`StoreError`](crate::store::StoreError) when it cannot be read.
-pub async fn learned_secret(database: &Path, source: &str) -> anyhow::Result<Option<SecretString>> {
-    Ok(SqliteStore::open_read_only(database)?.learned(source.into()).await?)
-}
-
-/// Forgets the secret that a source has been told. Returns whether there was one.
-///
-/// # Errors
-/// [`OpenError`] when there is no such database, [`StoreError`](crate::store::StoreError) when it cannot be written.
-pub async fn forget_secret(database: &Path, source: &str) -> anyhow::Result<bool> {
-    // Opening to read first: a database that is not there is not made here.
-    drop(SqliteStore::open_read_only(database)?);
-    let store = SqliteStore::open(database, &Options::default(), Arc::new(Silent))?;
-    let forgotten = store.forget(source.into()).await;
-    store.close().await;
-    Ok(forgotten?)
 }
 
 /// Checks what `start` would check without opening more than PEM files: the form of every secret, certificate and key, and that every

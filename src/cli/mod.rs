@@ -1,5 +1,6 @@
 //! The command line: a file for each command. Exit codes: 0, 1 failed, 2 usage, 78 configuration.
 
+mod backup;
 mod check;
 mod completions;
 mod deliveries;
@@ -12,6 +13,7 @@ mod learned;
 mod listing;
 mod output;
 mod providers;
+mod prune;
 mod reading;
 mod rejections;
 mod remote;
@@ -71,6 +73,10 @@ enum Command {
     Replays(replays::Arguments),
     /// Look at refused requests, and have them verified again.
     Rejections(rejections::Arguments),
+    /// Forget what is older than the retention says, now.
+    Prune(prune::Arguments),
+    /// Copy the database to a file, while a server uses it.
+    Backup(backup::Arguments),
     /// Ask a running server whether it is alive.
     Healthcheck(healthcheck::Arguments),
     /// Print completions for a shell.
@@ -118,6 +124,8 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Deliveries(arguments) => deliveries::run(&arguments),
         Command::Replays(arguments) => replays::run(&arguments),
         Command::Rejections(arguments) => rejections::run(&arguments),
+        Command::Prune(arguments) => prune::run(&arguments),
+        Command::Backup(arguments) => backup::run(&arguments),
         Command::Healthcheck(arguments) => healthcheck::run(&arguments),
         Command::Completions(arguments) => completions::run(&arguments),
     }

@@ -47,6 +47,15 @@ pub(super) fn headers(headers: &[(String, String)]) -> io::Result<()> {
     line(format!("\n{table}\n"))
 }
 
+/// A number of bytes for people: `1.5 MiB`.
+pub(super) fn bytes(bytes: u64) -> String {
+    let units = [(1_u64 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
+    match units.iter().find(|(unit, _)| bytes >= *unit) {
+        Some((unit, name)) => format!("{:.1} {name}", bytes as f64 / *unit as f64),
+        None => format!("{bytes} bytes"),
+    }
+}
+
 /// Text from outside without control characters: nothing that it holds can move a cursor or set a title.
 pub(super) fn clean(text: &str) -> String {
     let mut clean = String::with_capacity(text.len());
@@ -82,5 +91,10 @@ mod tests {
     fn escape_sequences_and_invisible_characters_become_visible() {
         assert_eq!(clean("a\u{1b}[2Jb\u{202e}c\n"), "a\\u{1b}[2Jb\\u{202e}c\\u{a}");
         assert_eq!(clean("Łódź ✓"), "Łódź ✓");
+    }
+
+    #[test]
+    fn sizes_are_in_the_largest_unit_that_fits() {
+        assert_eq!([bytes(0), bytes(1_023), bytes(1_536), bytes(5 << 30)], ["0 bytes", "1023 bytes", "1.5 KiB", "5.0 GiB"]);
     }
 }

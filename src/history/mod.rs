@@ -19,7 +19,7 @@ pub use view::{AttemptView, DeliveryView, EventView, PageView, RefusedView, Reje
 
 use crate::domain::{Backlog, DeliveryId, EventKey, Timestamp};
 pub use crate::store::StoredBody;
-use crate::store::{self, DeliveryRow, Prune, Pruned, Size};
+use crate::store::{self, DeliveryRow, Prunable, Prune, Pruned, Size};
 
 /// The most rows of a page.
 pub const MAX_LIMIT: usize = 200;
@@ -178,6 +178,14 @@ impl History {
     /// [`StoreError`] when the store cannot commit.
     pub async fn prune(&self, prune: Prune) -> Result<Pruned, StoreError> {
         self.store.prune(prune).await
+    }
+
+    /// What all chunks together would forget, without forgetting it.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be read.
+    pub async fn prunable(&self, prune: Prune) -> Result<Prunable, StoreError> {
+        self.store.prunable(prune).await
     }
 
     /// What has come in, by source, the sources in the order of their names.

@@ -20,8 +20,8 @@ pub use audit::{Asked, Audit, AuditFilter, AuditRow};
 pub use idempotency::{Answer, Idempotency, KeyClaim, KeyId, KeyedRequest, NextAction};
 pub use job::{Chunk, ENDED_KEPT, JobRow, Jobs, MOST_RUNNING, Matching, NewJob, Step, Work};
 pub use query::{
-    AttemptRow, Counts, DeliveryFilter, DeliveryRow, EventFilter, EventRow, KeptRequest, Order, Page, Prune, Pruned, RejectionFilter,
-    RejectionRow, Size, StoredBody, Tally,
+    AttemptRow, Counts, DeliveryFilter, DeliveryRow, EventFilter, EventRow, KeptRequest, Order, Page, Prunable, Prune, Pruned,
+    RejectionFilter, RejectionRow, Size, StoredBody, Tally,
 };
 
 use crate::domain::{
@@ -372,6 +372,12 @@ pub trait History: Send + Sync {
     /// # Errors
     /// [`StoreError`].
     async fn prune(&self, prune: Prune) -> Result<Pruned, StoreError>;
+
+    /// What [`History::prune`] would remove in all its chunks. Changes nothing.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn prunable(&self, prune: Prune) -> Result<Prunable, StoreError>;
 
     /// What is unfinished, for each destination that has anything.
     ///

@@ -219,6 +219,17 @@ impl Pruned {
     }
 }
 
+/// What pruning would remove.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Prunable {
+    /// Events, wholly.
+    pub events: u64,
+    /// Payloads, those of these events among them.
+    pub payloads: u64,
+    /// Bytes of these payloads: headers and bodies.
+    pub bytes: u64,
+}
+
 /// The store's size on disk, in bytes, and its queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Size {

@@ -1,10 +1,12 @@
 //! The command line as a user runs it. No command may print a secret: `support::command` looks at everything they print.
 
+mod backup;
 mod check;
 mod deliveries;
 mod dev;
 mod events;
 mod export;
+mod prune;
 mod rejections;
 mod remote;
 mod replay;
@@ -113,6 +115,11 @@ async fn wrong_arguments_are_exit_code_2() {
         &["rejections", "reverify"],
         &["rejections", "reverify", "1", "--all"],
         &["rejections", "reverify", "1", "--source", "github"],
+        &["prune", "--bodies", "old"],
+        &["prune", "--bodies", "1d"],
+        &["prune", "--bodies", "0s", "--ids", "1d"],
+        &["prune", "--bodies", "2d", "--ids", "1d"],
+        &["backup"],
         &["completions", "tcl"],
         // The value of --source is a secret, or may be one, wherever the mistake is.
         &["serve", "--source", "whsec_hunter2"],

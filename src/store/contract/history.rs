@@ -233,12 +233,15 @@ pub(crate) async fn rejections_are_found_by_every_filter<H: Harness>() {
     assert_eq!(behind.iter().map(|row| &*row.diagnosis).collect::<Vec<_>>(), ["c"]);
 }
 
-/// Prunes until nothing is left; returns what went, and in how many chunks.
+/// Prunes until nothing is left; returns what went, and in how many chunks. It is what had been said that would go.
 async fn prune(store: &impl History, bodies_before: Timestamp, ids_before: Timestamp, chunk: usize) -> (Pruned, usize) {
     let (mut total, mut chunks) = (Pruned::default(), 0);
+    let said = store.prunable(Prune { bodies_before, ids_before, chunk }).await.unwrap();
     loop {
         let pruned = store.prune(Prune { bodies_before, ids_before, chunk }).await.unwrap();
         if pruned.nothing() {
+            assert_eq!((said.events, said.payloads), (total.events, total.payloads));
+            assert_eq!(said.bytes > 0, total.payloads > 0);
             return (total, chunks);
         }
         (total.payloads, total.events) = (total.payloads + pruned.payloads, total.events + pruned.events);

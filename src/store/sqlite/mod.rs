@@ -4,6 +4,7 @@
 //! open at once: the unique key dedupes among them, and leases keep them off each other's deliveries.
 
 mod audit;
+mod backup;
 mod checkpoint;
 mod claim;
 mod conditions;
@@ -27,6 +28,7 @@ mod new_delivery;
 mod open;
 mod owner;
 mod probe;
+mod prunable;
 mod prune;
 mod queue;
 mod reader;
@@ -48,6 +50,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+pub use backup::{BackupError, backup};
 pub use open::OpenError;
 
 use self::prune::Marks;

@@ -144,13 +144,27 @@ const WRITER_SETTINGS: &str = "
 
 /// A connection that only reads a database which is there and up to date.
 pub(super) fn read_only(path: &Path, busy_timeout: Duration) -> Result<Connection, OpenError> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     patiently(busy_timeout, || {
-        let conn = connect(path, flags, busy_timeout).map_err(|error| OpenError::explain(path, &error))?;
-        check_origin(path, &conn)?;
+        let conn = reading(path, busy_timeout)?;
         check_version(path, &conn)?;
         Ok(conn)
     })
+}
+
+fn reading(path: &Path, busy_timeout: Duration) -> Result<Connection, OpenError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let conn = connect(path, flags, busy_timeout).map_err(|error| OpenError::explain(path, &error))?;
+    check_origin(path, &conn)?;
+    Ok(conn)
+}
+
+/// As [`read_only`], but of any version that this program knows: what is copied need not be understood.
+pub(super) fn to_copy(path: &Path, busy_timeout: Duration) -> Result<Connection, OpenError> {
+    let conn = patiently(busy_timeout, || reading(path, busy_timeout))?;
+    match check_version(path, &conn) {
+        Err(OpenError::Older { .. }) | Ok(()) => Ok(conn),
+        Err(error) => Err(error),
+    }
 }
 
 /// Opens again while the database is locked. SQLite itself does not wait for every lock: not for the one that changes the

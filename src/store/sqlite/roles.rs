@@ -20,6 +20,7 @@ use super::leases::{Release, Renew};
 use super::lines::Straighten;
 use super::owner::Recover;
 use super::probe::Probe;
+use super::prunable;
 use super::prune::{self, Erase, Extent};
 use super::record::Record;
 use super::rejections::{self, Refuse};
@@ -32,8 +33,8 @@ use crate::domain::{
 };
 use crate::store::{
     Answer, Asked, Audit, AuditFilter, AuditRow, Change, Claim, ClaimRequest, Control, Counts, DeliveryFilter, DeliveryRow, EventFilter,
-    EventRow, History, Idempotency, Inbox, JobRow, Jobs, KeyClaim, KeyedRequest, Matching, NewJob, NextAction, Outbox, Page, Prune, Pruned,
-    Recorded, RejectionFilter, RejectionRow, Size, Step, StoreError, StoredBody, Work,
+    EventRow, History, Idempotency, Inbox, JobRow, Jobs, KeyClaim, KeyedRequest, Matching, NewJob, NextAction, Outbox, Page, Prunable,
+    Prune, Pruned, Recorded, RejectionFilter, RejectionRow, Size, Step, StoreError, StoredBody, Work,
 };
 
 /// How often the log is looked at after something was erased; each time, readers are waited for.
@@ -295,6 +296,21 @@ impl History for SqliteStore {
             self.0.marks.restart();
         }
         Ok(pruned)
+    }
+
+    async fn prunable(&self, prune: Prune) -> Result<Prunable, StoreError> {
+        let mut total = Prunable::default();
+        for extent in [Extent::Whole, Extent::Payload] {
+            let mut after = Some(0);
+            while let Some(from) = after {
+                let part = self.0.readers.walk(move |conn| prunable::window(conn, extent, prune, from)).await?;
+                total.events += part.found.events;
+                total.payloads += part.found.payloads;
+                total.bytes += part.found.bytes;
+                after = part.last;
+            }
+        }
+        Ok(total)
     }
 
     async fn backlog(&self) -> Result<Vec<Backlog>, StoreError> {
