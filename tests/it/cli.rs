@@ -75,6 +75,21 @@ async fn every_command_explains_itself() {
     }
 }
 
+#[test]
+fn every_command_has_an_example_in_the_document() {
+    let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("docs/CLI.md");
+    let document = std::fs::read_to_string(file).unwrap();
+    let groups = ["events", "deliveries", "replays", "rejections"];
+    for name in COMMANDS.iter().filter(|name| !groups.contains(*name)).chain(SUBCOMMANDS) {
+        let is_example = |line: &str| {
+            line.strip_prefix("onceward ")
+                .and_then(|line| line.strip_prefix(name))
+                .is_some_and(|rest| rest.starts_with([' ', '\n']) || rest.is_empty())
+        };
+        assert!(document.lines().any(is_example), "{name}");
+    }
+}
+
 #[tokio::test]
 async fn wrong_arguments_are_exit_code_2() {
     let folder = tempfile::tempdir().unwrap();

@@ -18,7 +18,7 @@ use page::{Block, blocks, read};
 use walk::Walk;
 
 /// The pages that are held.
-const PAGES: &[&str] = &["docs/QUICKSTART.md", "docs/STRIPE.md", "docs/GITHUB.md", "docs/SECURITY.md", "docs/API.md"];
+const PAGES: &[&str] = &["docs/QUICKSTART.md", "docs/STRIPE.md", "docs/GITHUB.md", "docs/SECURITY.md", "docs/API.md", "docs/CLI.md"];
 
 fn page(name: &str) -> Vec<Block> {
     blocks(name, &read(name))
