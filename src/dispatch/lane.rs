@@ -33,7 +33,7 @@ const SHORTEST_WAIT: Duration = Duration::from_millis(5);
 
 /// Attempts whose ends are not committed yet and that hold no place any more. They keep no event in memory, only what the
 /// destination answered.
-const UNCOMMITTED: usize = 256;
+pub(super) const UNCOMMITTED: usize = 256;
 
 /// How long a lease lasts. After that another process may take over what this one does not renew.
 pub(super) const LEASE: Duration = Duration::from_secs(30);
@@ -68,6 +68,8 @@ pub(super) struct Lane {
     called: bool,
     /// Whether anything has gone back since the last claim began.
     handed_back: bool,
+    /// Whether what the claim under way brings goes back.
+    give_back_claimed: bool,
     /// How many the claim under way is of, and whether as a probe.
     asked: (usize, bool),
     /// A claim under way. Attempts begin and end meanwhile.
@@ -111,6 +113,7 @@ impl Lane {
             leases: Leases::default(),
             called: false,
             handed_back: false,
+            give_back_claimed: false,
             asked: (0, false),
             claiming: None,
             waits_until: Instant::now(),
@@ -159,7 +162,13 @@ impl Lane {
                 post.miss();
             }
         }
-        if post.is_held() && !self.waiting.is_empty() {
+        if post.is_to_give_back() {
+            self.hand_back().await;
+            // A claim under way may be older than what has held the destination: its deliveries go back, too.
+            self.give_back_claimed |= self.claiming.is_some();
+        }
+        if self.give_back_claimed && self.claiming.is_none() {
+            self.give_back_claimed = false;
             self.hand_back().await;
         }
         if post.may_have_lost_a_lease() {
@@ -306,6 +315,8 @@ impl Lane {
         let left = claim.next_due.is_some_and(|due| due <= due_by) || self.handed_back;
         self.post.fall_behind(left || claim.paused || self.to_straighten.is_some() || probe);
         self.give_back_asked(claim.deliveries.len());
+        // What was handed over before the destination was held may have come after that was told.
+        self.give_back_claimed |= claim.paused && !self.waiting.is_empty();
         for buried in &claim.buried {
             self.worker.observer.happened(&Happening::Buried { destination: &self.post.name, buried });
         }

@@ -128,9 +128,9 @@ impl Wake for Posts {
         }
     }
 
-    fn held(&self, destination: &Arc<str>, held: bool) {
+    fn held(&self, destination: &Arc<str>) {
         if let Some(post) = self.0.get(destination) {
-            post.hold(held);
+            post.give_back();
         }
     }
 

@@ -37,8 +37,8 @@ pub(super) struct Post {
     /// Bytes of the bodies that wait for a place.
     pub(super) waiting_bytes: AtomicUsize,
     ends: Ends,
-    /// Whether nothing may begin until it is released.
-    held: AtomicBool,
+    /// Whether what the lane has taken is to go back.
+    give_back: AtomicBool,
     check_leases: AtomicBool,
     wake: Notify,
     /// Whether something is due that was recorded without a ticket, and no claim has begun since.
@@ -87,7 +87,7 @@ impl Post {
             tickets: Arc::new(Semaphore::new(limits.concurrency + WAITING)),
             waiting_bytes: AtomicUsize::new(0),
             ends: Ends::new(Instant::now()),
-            held: AtomicBool::new(false),
+            give_back: AtomicBool::new(false),
             check_leases: AtomicBool::new(false),
             wake: Notify::new(),
             missed: AtomicBool::new(true),
@@ -164,15 +164,16 @@ impl Post {
         self.ends.note(Instant::now());
     }
 
-    /// Nothing is to begin any more, or something may again.
-    pub(super) fn hold(&self, held: bool) {
-        self.held.store(held, Ordering::SeqCst);
+    /// What the lane has taken and not begun is to go back: the store says whether it may have it again. It is no state of the
+    /// destination, or two orders that cross each other could leave it held here and released there.
+    pub(super) fn give_back(&self) {
+        self.give_back.store(true, Ordering::SeqCst);
         self.call();
     }
 
-    /// Whether nothing may begin.
-    pub(super) fn is_held(&self) -> bool {
-        self.held.load(Ordering::SeqCst)
+    /// Whether it is, asked once.
+    pub(super) fn is_to_give_back(&self) -> bool {
+        self.give_back.swap(false, Ordering::SeqCst)
     }
 
     /// A delivery may have been called off whose attempt is under way.
@@ -208,7 +209,7 @@ impl Post {
     pub(super) fn reserve(self: &Arc<Self>, bytes: usize) -> Option<Reservation> {
         let now = Instant::now();
         let waits_its_turn = self.missed.load(Ordering::SeqCst) || self.behind.load(Ordering::SeqCst);
-        if waits_its_turn || self.is_held() || self.is_full() || self.free_tickets(now) == 0 {
+        if waits_its_turn || self.is_full() || self.free_tickets(now) == 0 {
             return None;
         }
         let ticket = Arc::clone(&self.tickets).try_acquire_owned().ok()?;

@@ -107,6 +107,8 @@ pub enum Happening<'a> {
         rejection: i64,
         /// The event that it is.
         event: &'a EventKey,
+        /// Its type.
+        event_type: &'a str,
         /// Whether it is a new event, rather than a duplicate.
         fresh: bool,
     },
@@ -228,8 +230,8 @@ pub trait Wake: Send + Sync {
     /// A commit has called a delivery to this destination off, whose attempt may be under way.
     fn called_off(&self, _: &Arc<str>) {}
 
-    /// A destination is held from now on, or released: what has been taken for it and not begun goes back.
-    fn held(&self, _: &Arc<str>, _held: bool) {}
+    /// A commit has held this destination: what has been taken for it and not begun goes back.
+    fn held(&self, _: &Arc<str>) {}
 
     /// A place for an attempt that begins as soon as its delivery is committed, so that nobody has to claim it; `None` where
     /// it has to wait for its turn. Its body has so many bytes.

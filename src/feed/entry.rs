@@ -101,12 +101,14 @@ impl What {
     /// flood of forgeries does not wash away everything else.
     pub(super) fn of(happening: &Happening<'_>) -> Option<Self> {
         Some(match happening {
-            Happening::Accepted { event, event_type, .. } => Self::Event {
+            Happening::Accepted { event, event_type, .. } | Happening::Readmitted { event, event_type, fresh: true, .. } => Self::Event {
                 source: Arc::clone(&event.source),
                 event_id: Arc::clone(&event.event_id),
                 r#type: Some((*event_type).to_owned()).filter(|name| !name.is_empty()),
             },
-            Happening::Duplicate { event } => Self::Duplicate { source: Arc::clone(&event.source), event_id: Arc::clone(&event.event_id) },
+            Happening::Duplicate { event } | Happening::Readmitted { event, fresh: false, .. } => {
+                Self::Duplicate { source: Arc::clone(&event.source), event_id: Arc::clone(&event.event_id) }
+            }
             Happening::Refused { source, code, diagnosis, quiet: false } => {
                 Self::Rejection { source: (*source).into(), code: code.as_str(), diagnosis: (*diagnosis).to_owned() }
             }

@@ -42,7 +42,7 @@ pub struct AuditView {
     pub method: String,
     /// The path, with its query.
     pub path: String,
-    /// The status of the answer; `null` while it goes on, and where a process died over it.
+    /// The status of the answer; `null` while it goes on, and where the client went away or the process died over it.
     pub status: Option<u16>,
 }
 

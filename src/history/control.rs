@@ -87,7 +87,9 @@ impl Control {
         self.store.pause(Arc::clone(destination), paused).await?;
         let what = if paused { "pause" } else { "resume" };
         self.observer.happened(&Happening::Ordered { what, destination, delivery: None });
-        self.wake.held(destination, paused);
+        if paused {
+            self.wake.held(destination);
+        }
         self.wake.wake(destination);
         Ok(())
     }

@@ -125,14 +125,14 @@ impl Ingest {
             Verdict::Refused(None) => return Ok(false),
             Verdict::Refused(Some(rejection)) => return inbox.refuse_again(id, rejection).await.map(|()| false),
         };
-        let (key, routed) = (event.key.clone(), self.parts.routes.choose(&*event).await);
+        let (key, event_type, routed) = (event.key.clone(), event.event_type.clone(), self.parts.routes.choose(&*event).await);
         if let Some(recorded) = inbox.readmit(id, *event, routed.deliveries.clone(), self.parts.clock.now()).await? {
-            self.readmitted(id, key, &recorded, &routed);
+            self.readmitted(id, key, &event_type, &recorded, &routed);
         }
         Ok(true)
     }
 
-    fn readmitted(&self, id: i64, event: EventKey, recorded: &Recorded, routed: &Routed) {
+    fn readmitted(&self, id: i64, event: EventKey, event_type: &str, recorded: &Recorded, routed: &Routed) {
         let Some(source) = self.source(&event.source) else { return };
         let fresh = recorded.is_fresh();
         if fresh {
@@ -140,6 +140,6 @@ impl Ingest {
             self.tell_of_filters(source, &event, routed);
         }
         let known = self.tell_of_content(source, event, recorded);
-        self.tell(&Happening::Readmitted { rejection: id, event: &known, fresh });
+        self.tell(&Happening::Readmitted { rejection: id, event: &known, event_type, fresh });
     }
 }

@@ -28,7 +28,7 @@ pub struct AuditRow {
     pub id: i64,
     /// What was asked for.
     pub asked: Asked,
-    /// The status of the answer; `None` while it goes on, and where a process died over it.
+    /// The status of the answer; `None` while it goes on, and where the client went away or the process died over it.
     pub status: Option<u16>,
 }
 

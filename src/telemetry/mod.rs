@@ -213,7 +213,7 @@ impl Observer for Telemetry {
                 info!(source.name = source, "handshake answered");
             }
             Happening::Refused { source, code, diagnosis, quiet } => self.refused(source, *code, diagnosis, *quiet),
-            Happening::Readmitted { rejection, event, fresh } => self.readmitted(*rejection, event, *fresh),
+            Happening::Readmitted { rejection, event, fresh, .. } => self.readmitted(*rejection, event, *fresh),
             Happening::Replayed { event, deliveries } => {
                 info!(source.name = &*event.source, event.id = ?event.event_id, deliveries, "replayed");
             }

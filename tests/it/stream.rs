@@ -142,3 +142,19 @@ async fn what_a_stream_cannot_be_asked_for_says_why() {
     assert_eq!((answer.status, answer.problem().as_str()), (400, "invalid-parameter"));
     app.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_is_let_in_later_is_told_as_the_event_that_it_is() {
+    let receiver = Receiver::start().await;
+    let wrong = configuration(&receiver).replace("whsec_test_secret", "whsec_wrong_secret");
+    let app = TestApp::start(&wrong).await;
+    assert_eq!(app.send(github("guid-1", "push", "{}")).await.status, 401);
+    let folder = app.stop().await;
+    let app = TestApp::start_in(folder, &configuration(&receiver)).await;
+    let mut client = Client::open(&app, "?kind=event", None).await;
+    app.ask(crate::support::Request::post("/api/v1/rejections/reverify", "")).await;
+    let event = client.next().await.data;
+    assert_eq!((&event["event_id"], &event["type"]), (&"guid-1".into(), &"push".into()));
+    app.settled().await;
+    app.finish().await;
+}

@@ -152,7 +152,7 @@ async fn what_was_taken_for_a_destination_that_is_held_goes_back_at_once() {
     destination.begun(40).await;
     assert!(bench.outbox.state().rows.iter().filter(|row| row.leased).count() > 4, "taken ahead");
     bench.outbox.state().paused = true;
-    running.waker.held(&"a".into(), true);
+    running.waker.held(&"a".into());
     tokio::task::yield_now().await;
     tokio::time::sleep(SECOND).await;
     let begun = rows.iter().filter(|row| bench.outbox.state().rows[**row].attempt > 0).count();
@@ -160,7 +160,6 @@ async fn what_was_taken_for_a_destination_that_is_held_goes_back_at_once() {
     assert!(bench.outbox.state().rows.iter().all(|row| !row.leased));
     assert!(running.waker.reserve(&"a".into(), 0).is_none());
     bench.outbox.state().paused = false;
-    running.waker.held(&"a".into(), false);
     running.wake("a");
     for row in rows {
         bench.delivered(row).await;
@@ -182,4 +181,42 @@ async fn what_is_handed_over_during_a_claim_does_not_count_on_the_same_rate() {
     bench.outbox.claim_gate.add_permits(9);
     destination.begun(1).await;
     assert!(running.waker.reserve(&"a".into(), 0).is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_claim_brings_that_is_older_than_the_order_to_hold_goes_back() {
+    let bench = Bench::new();
+    let destination = FakeDestination::willing();
+    let running = bench.run_idle(vec![lane("a", &destination)]).await;
+    tokio::task::yield_now().await;
+    close(&bench.outbox.claim_gate);
+    let rows: Vec<_> = (0..3).map(|_| bench.outbox.add("a", bench.now())).collect();
+    running.wake("a");
+    bench.outbox.until(|state| state.rows[rows[0]].leased).await;
+    bench.outbox.state().paused = true;
+    running.waker.held(&"a".into());
+    tokio::task::yield_now().await;
+    bench.outbox.claim_gate.add_permits(100);
+    tokio::time::sleep(SECOND).await;
+    assert_eq!((destination.in_flight(), bench.outbox.state().released.len()), (0, 3));
+    assert!(rows.iter().all(|row| !bench.outbox.state().rows[*row].leased && bench.outbox.state().rows[*row].attempt == 0));
+    assert!(bench.outbox.state().claims.len() < 10, "and the lane waits");
+    bench.outbox.state().paused = false;
+    running.wake("a");
+    for row in rows {
+        bench.delivered(row).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_order_to_hold_that_is_told_after_the_release_holds_nothing() {
+    let bench = Bench::new();
+    let running = bench.run_idle(vec![lane("a", &FakeDestination::willing())]).await;
+    tokio::task::yield_now().await;
+    // Two orders that cross each other: the store has it released.
+    running.waker.held(&"a".into());
+    let row = bench.outbox.add("a", bench.now());
+    running.wake("a");
+    bench.delivered(row).await;
+    assert!(bench.outbox.state().claims.len() < 10);
 }
