@@ -74,15 +74,14 @@ impl Keeper {
         }
     }
 
-    /// Few rows, and small ones: without a pause.
     async fn forget_trail(&self, now: Timestamp) {
         let before = now.minus(self.retention.audit);
-        while self.trail.forget(before, CHUNK).await.is_ok_and(|forgotten| forgotten > 0) {}
+        // The store has told of what it cannot do, here and below.
+        while is_to_go_on(Instant::now(), self.trail.forget(before, CHUNK).await.map(|gone| gone > 0)).await.unwrap_or(false) {}
     }
 
     async fn prune(&self, now: Timestamp) {
         let mut total = Pruned::default();
-        // The store has told of what it cannot do.
         let _ = forget(&self.history, due(self.retention.bodies, self.retention.ids, now), &mut total).await;
         if !total.nothing() {
             tracing::info!(payloads = total.payloads, events = total.events, "pruned");
@@ -91,14 +90,7 @@ impl Keeper {
 
     /// Keys of requests, and their answers.
     async fn prune_keys(&self, now: Timestamp) {
-        loop {
-            let begun = Instant::now();
-            match self.idempotency.prune(now, CHUNK).await {
-                Ok(0) | Err(StoreError::Unavailable(_)) => break,
-                Ok(_) => rest(begun).await,
-                Err(StoreError::QueueFull) => tokio::time::sleep(BUSY_PAUSE).await,
-            }
-        }
+        while is_to_go_on(Instant::now(), self.idempotency.prune(now, CHUNK).await.map(|gone| gone > 0)).await.unwrap_or(false) {}
     }
 }
 
@@ -107,26 +99,30 @@ pub(super) fn due(bodies: Duration, ids: Duration, now: Timestamp) -> Prune {
     Prune { bodies_before: now.minus(bodies), ids_before: now.minus(ids), chunk: CHUNK }
 }
 
-/// Forgets all of it, and leaves the writer to others in between. What is gone is counted as it goes.
+/// Forgets all of it. What is gone is counted as it goes.
 pub(super) async fn forget(history: &History, prune: Prune, total: &mut Pruned) -> Result<(), StoreError> {
     loop {
-        let begun = Instant::now();
-        match history.prune(prune).await {
-            Ok(pruned) if pruned.nothing() => return Ok(()),
-            Ok(pruned) => {
-                total.payloads += pruned.payloads;
-                total.events += pruned.events;
-                rest(begun).await;
-            }
-            Err(StoreError::QueueFull) => tokio::time::sleep(BUSY_PAUSE).await,
-            Err(error @ StoreError::Unavailable(_)) => return Err(error),
+        let (begun, step) = (Instant::now(), history.prune(prune).await);
+        if let Ok(pruned) = &step {
+            total.payloads += pruned.payloads;
+            total.events += pruned.events;
+        }
+        if !is_to_go_on(begun, step.map(|pruned| !pruned.nothing())).await? {
+            return Ok(());
         }
     }
 }
 
-/// The pause after a transaction that began then.
-async fn rest(begun: Instant) {
-    tokio::time::sleep((begun.elapsed() * PAUSE_FACTOR).max(SHORTEST_PAUSE)).await;
+/// Whether there is more to forget after a step that began then. Pauses before it, and so leaves the writer to others.
+async fn is_to_go_on(begun: Instant, step: Result<bool, StoreError>) -> Result<bool, StoreError> {
+    let pause = match step {
+        Ok(true) => (begun.elapsed() * PAUSE_FACTOR).max(SHORTEST_PAUSE),
+        Ok(false) => return Ok(false),
+        Err(StoreError::QueueFull) => BUSY_PAUSE,
+        Err(error @ StoreError::Unavailable(_)) => return Err(error),
+    };
+    tokio::time::sleep(pause).await;
+    Ok(true)
 }
 
 /// The last look at both clocks.

@@ -5,6 +5,7 @@ mod build;
 mod fetch;
 mod keep;
 mod offline;
+mod watch;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -18,9 +19,8 @@ use crate::alert::Scribe;
 use crate::config::{Config, Database};
 use crate::deliver::{BuildError, Handlers};
 use crate::dispatch::{self, Dispatcher};
-use crate::domain::{Announce, Clock, Observer, Silent, SystemClock};
+use crate::domain::{Clock, Observer, SystemClock};
 use crate::failpoint;
-use crate::feed::Feed;
 use crate::history::{Control, History, Trail};
 use crate::http::{self, Access, AdminParts, ListenError, Listener, PublicParts};
 use crate::idempotency::Idempotency;
@@ -29,9 +29,9 @@ use crate::replay::{self, Replays};
 pub use crate::store::sqlite::BackupError;
 use crate::store::sqlite::{OpenError, Options, SqliteStore};
 pub use crate::telemetry::{Format as LogFormat, init as init_log};
-use crate::telemetry::{Tee, Telemetry};
 use crate::verify::{KeyError, Verifier};
 pub use offline::{Ages, backup, forget_secret, learned_secret, open_history_at, prunable, prune};
+use watch::Watchers;
 
 /// How long everything together may take to stop.
 const STOP_WITHIN: Duration = Duration::from_secs(10);
@@ -127,13 +127,10 @@ impl App {
     /// [`StartError`].
     pub async fn start_with(config: &Config, extras: Extras) -> Result<Self, StartError> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let telemetry = Arc::new(Telemetry::default());
-        let feed = Arc::new(Feed::new(Arc::clone(&clock)));
-        let watchers: Arc<dyn Observer> = Arc::new(Tee::new(Arc::clone(&feed) as _, extras.watcher));
-        let observer: Arc<dyn Observer> = Arc::new(Tee::new(Arc::clone(&telemetry) as _, Some(watchers)));
         let routes = build::routes(config);
-        let alerts = build::alerts(config, &routes, &clock, &observer);
-        let observer: Arc<dyn Observer> = Arc::new(Tee::new(observer, alerts.as_ref().map(|(alerts, _)| Arc::clone(alerts) as _)));
+        let watchers = Watchers::new(config, &routes, &clock, extras.watcher);
+        let announce = watchers.announce();
+        let Watchers { telemetry, feed, alerts, observer } = watchers;
         let sources = build::sources(config)?;
         let lanes = build::lanes(config, &clock, &extras.handlers)?;
         let store = Arc::new(open(config, Arc::clone(&observer))?);
@@ -144,7 +141,7 @@ impl App {
             lanes,
             clock: Arc::clone(&clock),
             observer: Arc::clone(&observer),
-            announce: alerts.as_ref().map_or_else(|| Arc::new(Silent) as Arc<dyn Announce>, |(alerts, _)| Arc::clone(alerts) as _),
+            announce,
             grace: dispatch::GRACE,
         });
         let (jobs, wake) = (Arc::clone(&store) as _, dispatcher.waker());
@@ -168,6 +165,7 @@ impl App {
             control: Control::new(Arc::clone(&store) as _, dispatcher.waker(), observer, Arc::clone(&clock)),
             feed,
             trail: trail.clone(),
+            bodies: config.limits.bodies,
             sources: config.sources.clone(),
             providers: Arc::clone(&config.providers),
             destinations: config.destinations.clone(),

@@ -79,6 +79,8 @@ pub struct AdminParts {
     pub feed: Arc<Feed>,
     /// The trail of what is asked for.
     pub trail: Trail,
+    /// The most bytes of bodies being published at once.
+    pub bodies: usize,
     /// The sources as configured.
     pub sources: Vec<Source>,
     /// The senders.
@@ -186,7 +188,7 @@ pub fn admin(address: SocketAddr, parts: AdminParts) -> Result<Listener, ListenE
         backlogged: Mutex::default(),
     });
     let control = Data::new(parts.control);
-    let (feed, trail) = (Data::from(parts.feed), Data::new(parts.trail));
+    let (feed, trail, budget) = (Data::from(parts.feed), Data::new(parts.trail), Data::new(Budget::new(parts.bodies)));
     let sources = Data::new(Sources { configured: parts.sources, providers: parts.providers, clock: Arc::clone(&parts.clock) });
     let destinations = Data::new(Destinations { configured: parts.destinations, lanes: parts.lanes, clock: parts.clock });
     let access = Data::new(parts.access);
@@ -207,6 +209,7 @@ pub fn admin(address: SocketAddr, parts: AdminParts) -> Result<Listener, ListenE
             .app_data(sources.clone())
             .app_data(feed.clone())
             .app_data(trail.clone())
+            .app_data(budget.clone())
             .app_data(used.clone())
             // The last one is asked first: without access nobody learns what a key stands for, and whatever is asked for is noted.
             .wrap(from_fn(idempotent::guard))

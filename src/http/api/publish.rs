@@ -24,6 +24,7 @@ pub(super) async fn publish(
     payload: Payload,
     ingest: Data<Ingest>,
     history: Data<History>,
+    budget: Data<Budget>,
 ) -> Result<HttpResponse, Problem> {
     let key = key(path);
     let mut params = Params::parse(request.query_string())?;
@@ -36,7 +37,6 @@ pub(super) async fn publish(
     if event_type.len() > MAX_EVENT_TYPE {
         return Err(invalid("type", format!("at most {MAX_EVENT_TYPE} bytes")));
     }
-    let budget = Budget::new(source.max_body);
     let body = body::read(&request, payload, source.max_body, BODY_TIMEOUT, &budget).await.map_err(Problem::new)?;
     let content_type = request.headers().get(header::CONTENT_TYPE).map(header::HeaderValue::as_bytes);
     let headers: Headers = content_type.map(|value| ("content-type", value)).into_iter().collect();

@@ -24,8 +24,9 @@ use crate::http::problem::Problem;
 const HEARTBEAT: Duration = Duration::from_secs(15);
 /// How long a client is to wait before it comes again.
 const RETRY: Duration = Duration::from_secs(2);
-/// What is told of twice rather than not at all when a client comes to another process: clocks of processes differ.
-const OVERLAP: Duration = Duration::from_secs(5);
+/// What is told of twice rather than not at all: an event is told some seconds after it was received, because a key may have to
+/// be fetched for it and its commit may take its time; and clocks of processes differ.
+const OVERLAP: Duration = Duration::from_secs(30);
 
 /// `GET /api/v1/stream`
 pub(super) async fn stream(
