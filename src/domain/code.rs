@@ -2,7 +2,7 @@
 //! metrics and fixtures.
 
 /// A stable refusal code. Printed without the `onceward:` prefix that problem documents add.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Code {
     /// The request carries no signature.
     SignatureMissing,

@@ -12,6 +12,9 @@ pub enum JobStatus {
 }
 
 impl JobStatus {
+    /// Every status.
+    pub const ALL: [Self; 3] = [Self::Running, Self::Done, Self::Cancelled];
+
     /// Its name: `running`.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -11,6 +11,7 @@ mod observe;
 mod rejection;
 mod request;
 mod route;
+pub mod schema;
 mod time;
 mod units;
 

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
-use crate::domain::{AttemptEnd, Happening, Timestamp, Verdict};
+use crate::domain::{AttemptEnd, Code, DeliveryStatus, Happening, Timestamp, Verdict};
 
 /// Something that happened, as watchers get it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = Happening)]
 pub struct Entry {
     /// When.
     pub at: Timestamp,
@@ -45,30 +47,37 @@ impl Kind {
 }
 
 /// What happened. Never anything of a body, a header or a secret.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(untagged)]
 pub enum What {
     /// An event was recorded.
     Event {
         /// Its source.
+        #[schema(value_type = String)]
         source: Arc<str>,
         /// Its ID.
+        #[schema(value_type = String)]
         event_id: Arc<str>,
         /// Its type; none when the sender names none.
+        #[schema(required = true)]
         r#type: Option<String>,
     },
     /// One came again.
     Duplicate {
         /// Its source.
+        #[schema(value_type = String)]
         source: Arc<str>,
         /// The ID of the event that is recorded.
+        #[schema(value_type = String)]
         event_id: Arc<str>,
     },
     /// A request was refused.
     Rejection {
         /// The source it was sent to.
+        #[schema(value_type = String)]
         source: Arc<str>,
         /// Why.
+        #[schema(value_type = Code)]
         code: &'static str,
         /// The explanation.
         diagnosis: String,
@@ -76,10 +85,13 @@ pub enum What {
     /// A delivery was attempted, and its end is committed.
     Attempt {
         /// The event's source.
+        #[schema(value_type = String)]
         source: Arc<str>,
         /// The event's ID.
+        #[schema(value_type = String)]
         event_id: Arc<str>,
         /// Where it went.
+        #[schema(value_type = String)]
         destination: Arc<str>,
         /// The delivery's ID.
         delivery: String,
@@ -88,10 +100,13 @@ pub enum What {
         /// How long it took.
         duration_ms: u64,
         /// The destination's HTTP status, when it gave one.
+        #[schema(required = true)]
         status_code: Option<u16>,
         /// What the delivery is now: `delivered`, `pending` or `dead`.
+        #[schema(value_type = DeliveryStatus)]
         status: &'static str,
         /// When the next attempt is due.
+        #[schema(required = true)]
         next_attempt_at: Option<Timestamp>,
     },
 }

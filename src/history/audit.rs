@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::{PageView, Paging};
 use crate::domain::{Clock, Timestamp};
@@ -28,7 +29,8 @@ pub struct Asked {
 }
 
 /// A row of the trail.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = AuditEntry)]
 pub struct AuditView {
     /// Its ID.
     pub id: String,
@@ -37,12 +39,14 @@ pub struct AuditView {
     /// By whom: the name of the token, or `local`.
     pub actor: String,
     /// From where.
+    #[schema(required = true)]
     pub client: Option<String>,
     /// The method.
     pub method: String,
     /// The path, with its query.
     pub path: String,
     /// The status of the answer; `null` while it goes on, and where the client went away or the process died over it.
+    #[schema(required = true)]
     pub status: Option<u16>,
 }
 

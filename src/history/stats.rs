@@ -5,6 +5,7 @@ use std::ops::AddAssign;
 use std::time::Duration;
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::domain::Timestamp;
 use crate::store::{Counts, Tally};
@@ -26,7 +27,8 @@ pub struct Stats {
 }
 
 /// What has come to a source, or to all.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, ToSchema)]
+#[schema(as = Received)]
 pub struct SourceStats {
     /// Since the beginning, whatever of it has been pruned.
     #[serde(flatten)]
@@ -38,7 +40,7 @@ pub struct SourceStats {
 }
 
 /// How much.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, ToSchema)]
 pub struct Volume {
     /// First-seen events.
     pub events: u64,

@@ -1,9 +1,14 @@
 //! The JSON shapes of events, deliveries and rejections: the same in the API, the command line and, later, the library.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
+use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, Schema, SchemaType, Type};
+use utoipa::openapi::{Ref, RefOr};
+use utoipa::{PartialSchema, ToSchema};
 
 use super::cursor::Cursor;
-use crate::domain::{Headers, RejectionStatus, Timestamp};
+use crate::domain::{Code, DeliveryStatus, EventStatus, Headers, RejectionStatus, Timestamp};
 use crate::store::{AttemptRow, DeliveryRow, EventRow, RejectionRow};
 
 /// A page of a list.
@@ -13,6 +18,27 @@ pub struct PageView<T> {
     pub data: Vec<T>,
     /// Where the next page begins; `None` on the last.
     pub next: Option<Cursor>,
+}
+
+/// By hand, because a page of each kind needs a name of its own.
+impl<T: ToSchema> PartialSchema for PageView<T> {
+    fn schema() -> RefOr<Schema> {
+        let rows = ArrayBuilder::new().items(Ref::from_schema_name(T::name())).description(Some("The rows."));
+        let next = ObjectBuilder::new().schema_type(SchemaType::from_iter([Type::String, Type::Null]));
+        let next = next.description(Some("The `cursor` of the next page; `null` on the last."));
+        ObjectBuilder::new().property("data", rows).required("data").property("next", next).required("next").into()
+    }
+}
+
+impl<T: ToSchema> ToSchema for PageView<T> {
+    fn name() -> Cow<'static, str> {
+        format!("{}Page", T::name()).into()
+    }
+
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        schemas.push((T::name().into_owned(), T::schema()));
+        T::schemas(schemas);
+    }
 }
 
 impl<T> PageView<T> {
@@ -26,7 +52,8 @@ impl<T> PageView<T> {
 }
 
 /// An event.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Event)]
 pub struct EventView {
     /// The source's name.
     pub source: String,
@@ -35,21 +62,26 @@ pub struct EventView {
     /// The sender's ID.
     pub event_id: String,
     /// The type; `None` when the sender names none.
+    #[schema(required = true)]
     pub r#type: Option<String>,
     /// When it was received.
     pub received_at: Timestamp,
     /// `dead`, `failing`, `pending`, `delivered`, `cancelled` or `unrouted`.
+    #[schema(value_type = EventStatus)]
     pub status: &'static str,
     /// How many duplicates came after it.
     pub duplicates: u64,
     /// When the last of them came.
+    #[schema(required = true)]
     pub last_duplicate_at: Option<Timestamp>,
     /// The body's size in bytes.
     pub size: u64,
     /// The body's `Content-Type`.
+    #[schema(required = true)]
     pub content_type: Option<String>,
     /// The sender's headers as `[name, value]`; left out of lists, `null` once pruned.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Headers>, required = false)]
     pub headers: Option<Option<Headers>>,
     /// The IDs of the items, where the request brought several with IDs of their own; left out of lists.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -57,6 +89,7 @@ pub struct EventView {
     /// How it was proved, by position: `secret:1`.
     pub verified_by: String,
     /// The ID of an earlier event with the same content; `null` when there was none, or none that is looked for.
+    #[schema(required = true)]
     pub same_content_as: Option<String>,
     /// Whether a duplicate came with other content.
     pub body_differs: bool,
@@ -101,7 +134,8 @@ impl EventView {
 }
 
 /// A delivery.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Delivery)]
 pub struct DeliveryView {
     /// Its ID.
     pub id: String,
@@ -112,10 +146,12 @@ pub struct DeliveryView {
     /// The destination's name.
     pub destination: String,
     /// `pending`, `delivered`, `dead` or `cancelled`.
+    #[schema(value_type = DeliveryStatus)]
     pub status: &'static str,
     /// Attempts begun.
     pub attempts: u32,
     /// When the next attempt is due; `null` while one runs, while another stands before it in its order, and after the end.
+    #[schema(required = true)]
     pub next_attempt_at: Option<Timestamp>,
     /// Whether another one has to come to its end before this one is due.
     pub waits_in_line: bool,
@@ -124,13 +160,16 @@ pub struct DeliveryView {
     /// When it was created.
     pub created_at: Timestamp,
     /// When it ended.
+    #[schema(required = true)]
     pub finished_at: Option<Timestamp>,
     /// Whether an operator asked for it again.
     pub replay: bool,
     /// Why the last failed attempt failed.
+    #[schema(required = true)]
     pub last_error: Option<String>,
     /// Its attempts, oldest first; left out of lists.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub history: Option<Vec<AttemptView>>,
 }
 
@@ -163,7 +202,8 @@ impl DeliveryView {
 }
 
 /// One attempt.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Attempt)]
 pub struct AttemptView {
     /// The attempt's number, from 1.
     pub attempt: u32,
@@ -172,10 +212,13 @@ pub struct AttemptView {
     /// How long it took.
     pub duration_ms: u64,
     /// The destination's HTTP status, when it gave one.
+    #[schema(required = true)]
     pub status_code: Option<u16>,
     /// Why it failed, if it did.
+    #[schema(required = true)]
     pub error: Option<String>,
     /// The beginning of the destination's answer; bytes that are not UTF-8 are replaced.
+    #[schema(required = true)]
     pub response: Option<String>,
 }
 
@@ -193,7 +236,8 @@ impl From<AttemptRow> for AttemptView {
 }
 
 /// A refused request.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Rejection)]
 pub struct RejectionView {
     /// Its ID.
     pub id: String,
@@ -202,30 +246,40 @@ pub struct RejectionView {
     /// When it arrived.
     pub received_at: Timestamp,
     /// The refusal's code.
+    #[schema(value_type = Code)]
     pub code: &'static str,
     /// The explanation.
     pub diagnosis: String,
     /// `refused`, or `accepted` once it was verified again.
+    #[schema(value_type = RejectionStatus)]
     pub status: &'static str,
     /// The event it became, once accepted.
+    #[schema(required = true)]
     pub event_id: Option<String>,
     /// What is kept of the request; left out of lists.
+    #[schema(value_type = RefusedView)]
     #[serde(flatten)]
     pub request: Option<RefusedView>,
 }
 
 /// What is kept of a refused request, beside its body.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = RefusedRequest)]
 pub struct RefusedView {
     /// The method.
+    #[schema(required = false)]
     pub method: String,
     /// The path.
+    #[schema(required = false)]
     pub path: String,
     /// The query, without static credentials.
+    #[schema(required = false)]
     pub query: String,
     /// The sender's headers as `[name, value]`, without static credentials.
+    #[schema(required = false)]
     pub headers: Headers,
     /// The body's size in bytes.
+    #[schema(required = false)]
     pub size: u64,
 }
 

@@ -1,13 +1,18 @@
 //! Errors as responses: the one place that does it. Outside goes a stable code and a sentence (RFC 9457); causes, paths and
 //! secrets stay inside.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpResponse, ResponseError};
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa::openapi::schema::ObjectBuilder;
 
 use crate::domain::Code;
+use crate::domain::schema::one_of;
 use crate::history::StoreError;
 
 /// When to come back after store trouble.
@@ -20,6 +25,40 @@ pub(super) struct Problem {
     detail: Option<String>,
     retry_after: Option<Duration>,
     allow: Option<String>,
+}
+
+/// A refusal, as it is told (RFC 9457).
+#[derive(Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub(super) struct Document<'p> {
+    /// The stable code.
+    #[schema(schema_with = types)]
+    r#type: String,
+    /// A sentence for people, the same for all refusals of this code.
+    title: &'static str,
+    /// The HTTP status.
+    #[schema(minimum = 400, maximum = 599)]
+    status: u16,
+    /// What exactly is wrong, where more can be said.
+    #[schema(nullable = false)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<&'p str>,
+}
+
+impl<'p> Document<'p> {
+    pub(super) fn new(code: Code, detail: Option<&'p str>) -> Self {
+        Self { r#type: type_of(code), title: code.title(), status: code.status(), detail }
+    }
+}
+
+fn type_of(code: Code) -> String {
+    format!("onceward:{code}")
+}
+
+/// All types, for the API's document.
+fn types() -> ObjectBuilder {
+    let types: Vec<_> = Code::all().map(type_of).collect();
+    one_of(types.iter().map(String::as_str)).description(Some("The stable code."))
 }
 
 impl Problem {
@@ -42,14 +81,7 @@ impl Problem {
     }
 
     pub(super) fn response(&self) -> HttpResponse {
-        let mut document = serde_json::json!({
-            "type": format!("onceward:{}", self.code),
-            "title": self.code.title(),
-            "status": self.code.status(),
-        });
-        if let Some(detail) = &self.detail {
-            document["detail"] = detail.as_str().into();
-        }
+        let document = Document::new(self.code, self.detail.as_deref());
         let mut response = HttpResponse::build(self.status_code());
         response.content_type("application/problem+json");
         if let Some(wait) = self.retry_after {
@@ -60,7 +92,8 @@ impl Problem {
         if let Some(allow) = self.allow.as_deref().and_then(|methods| HeaderValue::from_str(methods).ok()) {
             response.insert_header((header::ALLOW, allow));
         }
-        response.body(document.to_string())
+        // Texts and a number, which can always be written.
+        response.body(serde_json::to_vec(&document).unwrap_or_default())
     }
 }
 
@@ -97,8 +130,12 @@ pub(super) async fn not_found() -> HttpResponse {
 }
 
 /// The answer to a method that a resource does not take.
-pub(super) fn method_not_allowed(allowed: &'static [Method]) -> actix_web::Route {
-    actix_web::web::to(move || async move { Problem::new(Code::MethodNotAllowed).allow(allowed).response() })
+pub(super) fn method_not_allowed(allowed: impl AsRef<[Method]>) -> actix_web::Route {
+    let allowed: Arc<[Method]> = allowed.as_ref().into();
+    actix_web::web::to(move || {
+        let allowed = Arc::clone(&allowed);
+        async move { Problem::new(Code::MethodNotAllowed).allow(&allowed).response() }
+    })
 }
 
 #[cfg(test)]

@@ -18,10 +18,14 @@ pub enum Coverage {
 }
 
 impl Coverage {
+    /// Every kind.
+    pub(super) fn kinds() -> [Self; 4] {
+        [Self::Body, Self::Checksum, Self::Fields(Vec::new()), Self::Nothing]
+    }
+
     /// What a row declares by this name.
     pub(super) fn parse(name: &str) -> Option<Self> {
-        let known = [Self::Body, Self::Checksum, Self::Fields(Vec::new()), Self::Nothing];
-        known.into_iter().find(|coverage| coverage.as_str() == name)
+        Self::kinds().into_iter().find(|coverage| coverage.as_str() == name)
     }
 
     /// Its name in rows: `body`, `checksum`, `fields` or `nothing`.

@@ -3,29 +3,36 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa::openapi::schema::ObjectBuilder;
 
 use super::{Algorithm, Coverage, Handshake, Locator, Place, Provider, Want};
 use crate::domain::print_duration;
+use crate::domain::schema::one_of;
 
 /// The largest body where the row says nothing.
 const DEFAULT_MAX_BODY: &str = "10MiB";
 
 /// A sender, as users see it. The names of the fields are those of `--json` and stay.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Provider)]
 pub struct View<'a> {
     /// Its name in the configuration.
     pub name: &'a str,
     /// Its name for people.
     pub title: &'a str,
     /// Its documentation.
+    #[schema(required = true)]
     pub docs: Option<&'a str>,
     /// The path to paste behind `public_url`, where the source has the provider's name.
     pub path: String,
     /// The whole URLs of the sources of this provider that are configured.
     pub urls: Vec<String>,
     /// What to set up there.
+    #[schema(required = true)]
     pub setup: Option<&'a str>,
     /// What its secret is.
+    #[schema(required = true)]
     pub secret: Option<&'a str>,
     /// Further values that the row asks for, with what they are.
     pub params: &'a BTreeMap<String, String>,
@@ -35,11 +42,13 @@ pub struct View<'a> {
     pub proofs: Vec<String>,
     /// The first of them.
     pub proved_by: String,
-    /// `body`, `fields` or `nothing`.
+    /// `body`, `checksum`, `fields` or `nothing`.
+    #[schema(schema_with = coverages)]
     pub body_covered: &'static str,
     /// Which fields, where it is not the whole body.
     pub fields_covered: Vec<String>,
     /// How old a signature may be; none where nothing tells its age.
+    #[schema(required = true)]
     pub tolerance: Option<String>,
     /// Where the event's ID is, the first that is there; `sha256` for the hash of the body.
     pub event_id: Vec<String>,
@@ -56,15 +65,24 @@ pub struct View<'a> {
     /// The largest body.
     pub max_body: &'a str,
     /// How it retries.
+    #[schema(required = true)]
     pub retry: Option<&'a str>,
     /// How long a duplicate may come after the first; none where the sender does not say.
+    #[schema(required = true)]
     pub duplicates_within: Option<String>,
     /// Where the facts come from.
+    #[schema(required = true)]
     pub source: Option<&'a str>,
     /// How sure they are.
+    #[schema(required = true)]
     pub confidence: Option<&'a str>,
     /// Facts that were not looked up.
     pub from_memory: &'a [String],
+}
+
+/// What a signature may cover, for the API's document.
+fn coverages() -> ObjectBuilder {
+    one_of(Coverage::kinds().iter().map(Coverage::as_str)).description(Some("What of the body the signature covers."))
 }
 
 impl<'a> From<&'a Provider> for View<'a> {

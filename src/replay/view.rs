@@ -1,22 +1,29 @@
 //! The JSON shape of jobs.
 
 use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa::openapi::schema::ObjectBuilder;
 
-use crate::domain::Timestamp;
+use crate::domain::schema::one_of;
+use crate::domain::{EventStatus, JobStatus, Timestamp};
 use crate::store::{JobRow, Work};
 
 /// A job.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Job)]
 pub struct JobView {
     /// Its ID.
     pub id: String,
     /// `replay` or `retry`.
+    #[schema(schema_with = kinds)]
     pub kind: &'static str,
     /// `running`, `done` or `cancelled`.
+    #[schema(value_type = JobStatus)]
     pub status: &'static str,
     /// Which events, or which dead deliveries.
     pub filter: FilterView,
     /// Where events are delivered again; `null` for where the routes say.
+    #[schema(required = true)]
     pub destinations: Option<Vec<String>>,
     /// How many a second.
     pub rate: u32,
@@ -29,33 +36,47 @@ pub struct JobView {
     /// When it was asked for.
     pub created_at: Timestamp,
     /// When it ended.
+    #[schema(required = true)]
     pub finished_at: Option<Timestamp>,
 }
 
 /// What a job is about; what was not asked for is left out.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, Serialize, ToSchema)]
+#[schema(as = JobFilter)]
 pub struct FilterView {
     /// Of this source.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub source: Option<String>,
     /// To this destination.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub destination: Option<String>,
     /// Of this type.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub r#type: Option<String>,
     /// In this status.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<EventStatus>, nullable = false)]
     pub status: Option<&'static str>,
     /// With this ID.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub event_id: Option<String>,
     /// From then on.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub since: Option<Timestamp>,
     /// Before then.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub until: Option<Timestamp>,
+}
+
+/// What a job may do, for the API's document.
+fn kinds() -> ObjectBuilder {
+    one_of(Work::KINDS).description(Some("What it does."))
 }
 
 impl From<JobRow> for JobView {

@@ -33,11 +33,14 @@ pub enum Work {
 }
 
 impl Work {
+    /// The names of the kinds.
+    pub const KINDS: [&str; 2] = ["replay", "retry"];
+
     /// Its name: `replay`.
     pub fn kind(&self) -> &'static str {
         match self {
-            Self::Replay { .. } => "replay",
-            Self::Retry { .. } => "retry",
+            Self::Replay { .. } => Self::KINDS[0],
+            Self::Retry { .. } => Self::KINDS[1],
         }
     }
 }

@@ -33,6 +33,7 @@ mod linear;
 mod lists;
 mod metrics;
 mod mutation;
+mod openapi;
 mod receive;
 mod recovery;
 mod replay;

@@ -3,10 +3,40 @@
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 
+use super::examples;
+use super::operation::Operation;
+use super::parameters::{paging, text, window, word};
 use super::params::Params;
 use crate::domain::{Code, DeliveryId, DeliveryStatus};
-use crate::history::{Change, Control, DeliveryFilter, History};
+use crate::history::{Change, Control, DeliveryFilter, DeliveryView, History, PageView};
 use crate::http::problem::Problem;
+
+pub(super) fn operations() -> Vec<Operation> {
+    let filter = [
+        word("status", "In this status.", DeliveryStatus::ALL.map(DeliveryStatus::as_str)),
+        text("destination", "To this destination."),
+        text("source", "Of events of this source."),
+    ];
+    vec![
+        Operation::get("/api/v1/deliveries", list)
+            .called("list_deliveries", "Deliveries, without attempts")
+            .asks(filter.into_iter().chain(window()).chain(paging()))
+            .answers::<PageView<DeliveryView>>(200, "A page of deliveries.", &examples::page(examples::listed_delivery())),
+        Operation::get("/api/v1/deliveries/{id}", show).called("show_delivery", "One delivery with its attempts").answers::<DeliveryView>(
+            200,
+            "The delivery.",
+            &examples::delivery(),
+        ),
+        Operation::post("/api/v1/deliveries/{id}/retry", retry)
+            .called("retry_delivery", "Makes a delivery due now")
+            .explained("One that waits, is dead or cancelled. A dead or cancelled one begins its schedule anew.")
+            .answers::<DeliveryView>(200, "The delivery.", &examples::delivery()),
+        Operation::post("/api/v1/deliveries/{id}/cancel", cancel)
+            .called("cancel_delivery", "Calls a delivery off")
+            .explained("One that waits or is dead; an attempt that runs is broken off within 10 s.")
+            .answers::<DeliveryView>(200, "The delivery.", &examples::delivery()),
+    ]
+}
 
 /// `GET /api/v1/deliveries`
 pub(super) async fn list(request: HttpRequest, history: Data<History>) -> Result<HttpResponse, Problem> {

@@ -4,11 +4,37 @@ use actix_web::http::header;
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 
+use super::examples;
+use super::operation::Operation;
+use super::parameters::{paging, text, window, word};
 use super::params::Params;
 use crate::domain::{Code, EventKey, EventStatus};
-use crate::history::EventFilter;
-use crate::history::{History, StoredBody};
+use crate::history::{EventFilter, EventView, History, PageView, StoredBody};
 use crate::http::problem::Problem;
+
+pub(super) fn operations() -> Vec<Operation> {
+    let filter = [
+        text("source", "Of this source."),
+        text("type", "Of exactly this type."),
+        word("status", "In this status.", EventStatus::ALL.map(EventStatus::as_str)),
+        text("event_id", "With this ID."),
+    ];
+    vec![
+        Operation::get("/api/v1/events", list)
+            .called("list_events", "Events, without headers and attempts")
+            .asks(filter.into_iter().chain(window()).chain(paging()))
+            .answers::<PageView<EventView>>(200, "A page of events.", &examples::page(examples::listed_event())),
+        Operation::get("/api/v1/events/{source}/{event_id}", show)
+            .called("show_event", "One event with headers, deliveries and attempts")
+            .answers::<EventView>(200, "The event.", &examples::event()),
+        Operation::get("/api/v1/events/{source}/{event_id}/body", body)
+            .called("event_body", "The raw body of an event")
+            .answers_what_came("The body as it came, with its `Content-Type`."),
+        Operation::get("/api/v1/events/{source}/{event_id}/fixture", fixture)
+            .called("event_fixture", "An event as a fixture for tests")
+            .answers_bytes("message/http", "The request as an HTTP/1.1 message."),
+    ]
+}
 
 /// `GET /api/v1/events`
 pub(super) async fn list(request: HttpRequest, history: Data<History>) -> Result<HttpResponse, Problem> {

@@ -28,8 +28,12 @@ impl Params {
 
     /// A parameter as text; an empty one counts as left out.
     pub(super) fn text(&mut self, name: &'static str) -> Option<String> {
+        self.take(name).filter(|value| !value.is_empty())
+    }
+
+    fn take(&mut self, name: &'static str) -> Option<String> {
         self.known.push(name);
-        self.left.remove(name).filter(|value| !value.is_empty())
+        self.left.remove(name)
     }
 
     /// A parameter that parses.
@@ -37,12 +41,12 @@ impl Params {
     where
         T::Err: std::fmt::Display,
     {
-        self.text(name).map(|text| text.parse().map_err(|error: T::Err| invalid(name, error))).transpose()
+        self.take(name).map(|text| text.parse().map_err(|error: T::Err| invalid(name, error))).transpose()
     }
 
     /// A parameter that is one of a few words.
     pub(super) fn one_of<T: Copy>(&mut self, name: &'static str, words: &[(&str, T)]) -> Result<Option<T>, Problem> {
-        let Some(text) = self.text(name) else { return Ok(None) };
+        let Some(text) = self.take(name) else { return Ok(None) };
         let found = words.iter().find(|(word, _)| *word == text).map(|(_, value)| *value);
         let allowed = || words.iter().map(|(word, _)| *word).collect::<Vec<_>>().join(", ");
         found.map(Some).ok_or_else(|| invalid(name, format!("one of {}", allowed())))
@@ -50,7 +54,7 @@ impl Params {
 
     /// An instant.
     pub(super) fn time(&mut self, name: &'static str) -> Result<Option<Timestamp>, Problem> {
-        self.text(name).map(|text| Timestamp::parse(&text).map_err(|error| invalid(name, error))).transpose()
+        self.take(name).map(|text| Timestamp::parse(&text).map_err(|error| invalid(name, error))).transpose()
     }
 
     /// `limit`, `cursor` and `order`.

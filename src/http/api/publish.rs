@@ -7,15 +7,36 @@ use actix_web::web::{Data, Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 
 use super::events::key;
+use super::examples;
+use super::operation::Operation;
+use super::parameters::short;
 use super::params::{Params, invalid};
 use crate::domain::{Code, EventKey, Headers, MAX_EVENT_ID, MAX_EVENT_TYPE};
-use crate::history::{Control, History};
+use crate::history::{Control, EventView, History};
 use crate::http::body::{self, Budget};
 use crate::http::problem::Problem;
 use crate::ingest::{Ingest, Publication, Published};
 
 /// The most time for a body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+
+pub(super) fn operations() -> Vec<Operation> {
+    let path = "/api/v1/events/{source}/{event_id}";
+    vec![
+        Operation::put(path, publish)
+            .called("publish_event", "Publishes an event by hand")
+            .explained("The same ID with the same body again changes nothing; with another body it is a conflict.")
+            .asks([short("type", "The event's type.", MAX_EVENT_TYPE)])
+            .reads_bytes("The raw body, of any type, up to the source's `max_body`.")
+            .answers::<EventView>(201, "The event, recorded.", &examples::event())
+            .answers::<EventView>(200, "The event, which had been recorded.", &examples::event())
+            .fails(&[Code::Conflict]),
+        Operation::delete(path, erase)
+            .called("erase_event", "Erases what an event held")
+            .explained("Headers, body and what destinations answered go; the ID stays known, so that a retry is still a duplicate.")
+            .answers_nothing("It is erased."),
+    ]
+}
 
 /// `PUT /api/v1/events/{source}/{event_id}`
 pub(super) async fn publish(

@@ -5,15 +5,20 @@ use std::time::Duration;
 
 use actix_web::web::{Data, Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use utoipa::ToSchema;
+use utoipa::openapi::Required;
+use utoipa::openapi::schema::{ObjectBuilder, SchemaType, Type};
 
-use super::events;
+use super::input::Object;
+use super::operation::Operation;
+use super::parameters::paging;
 use super::params::{Params, invalid};
+use super::{events, examples, input};
 use crate::config::suggestion;
 use crate::domain::{Code, EventStatus, Timestamp};
-use crate::history::{DeliveryFilter, EventFilter};
-use crate::http::body::{self, Budget, MAX_ORDER, ORDER_TIMEOUT};
+use crate::history::{DeliveryFilter, DeliveryView, EventFilter, PageView};
 use crate::http::idempotent;
 use crate::http::problem::Problem;
 use crate::replay::{DEFAULT_RATE, JobView, MOST_RATE, ReplayError, Replays, Work};
@@ -21,11 +26,50 @@ use crate::replay::{DEFAULT_RATE, JobView, MOST_RATE, ReplayError, Replays, Work
 /// When to come back where too many jobs run.
 const JOBS_RETRY_AFTER: Duration = Duration::from_secs(60);
 
+pub(super) fn operations() -> Vec<Operation> {
+    let many = json!({ "filter": { "source": "stripe", "since": examples::at(0) }, "destinations": ["ledger"], "rate": 50 });
+    let dead = json!({ "filter": { "destination": "ledger" } });
+    vec![
+        Operation::post("/api/v1/events/{source}/{event_id}/replay", one)
+            .called("replay_event", "Delivers an event again")
+            .reads::<One>(Required::False, json!({ "destinations": ["ledger"] }))
+            .answers::<Made>(201, "The new deliveries.", &Made { deliveries: vec![examples::listed_delivery()] }),
+        Operation::post("/api/v1/replays", begin)
+            .called("begin_replay", "Delivers many events again, in the background")
+            .reads::<Many>(Required::True, many)
+            .answers::<JobView>(202, "The job.", &examples::job()),
+        Operation::post("/api/v1/deliveries/retry", retry)
+            .called("retry_deliveries", "Makes many dead deliveries due again, in the background")
+            .reads::<Dead>(Required::True, dead)
+            .answers::<JobView>(202, "The job.", &examples::job()),
+        Operation::get("/api/v1/replays", list).called("list_replays", "Jobs").asks(paging()).answers::<PageView<JobView>>(
+            200,
+            "A page of jobs.",
+            &examples::page(examples::job()),
+        ),
+        Operation::get("/api/v1/replays/{id}", show).called("show_replay", "One job").answers::<JobView>(200, "The job.", &examples::job()),
+        Operation::post("/api/v1/replays/{id}/cancel", cancel)
+            .called("cancel_replay", "Stops a job")
+            .explained("What it has made due stays due.")
+            .answers::<JobView>(200, "The job.", &examples::job()),
+    ]
+}
+
 /// What is asked for one event.
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = ReplayOne)]
 struct One {
+    /// Where to; left out, for where the routes say today.
+    #[schema(min_items = 1)]
     destinations: Option<Vec<String>>,
+}
+
+/// The new deliveries.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Replayed)]
+struct Made {
+    deliveries: Vec<DeliveryView>,
 }
 
 /// `POST /api/v1/events/{source}/{event_id}/replay`
@@ -35,36 +79,52 @@ pub(super) async fn one(
     payload: Payload,
     replays: Data<Replays>,
 ) -> Result<HttpResponse, Problem> {
-    let One { destinations } = read(&request, payload).await?;
+    let One { destinations } = input::read(&request, payload).await?;
     let deliveries = replays.one(&events::key(path), destinations.map(names).as_deref(), idempotent::claim(&request)).await?;
-    Ok(HttpResponse::Created().json(serde_json::json!({ "deliveries": deliveries })))
+    Ok(HttpResponse::Created().json(Made { deliveries }))
 }
 
 /// What is asked for many events.
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = ReplayMany)]
 struct Many {
-    filter: Option<Events>,
+    #[schema(required = true, nullable = false, value_type = Events)]
+    filter: Option<Object<Events>>,
+    /// Where to; left out, for where the routes say today.
+    #[schema(min_items = 1)]
     destinations: Option<Vec<String>>,
+    #[schema(schema_with = rates)]
+    #[serde(default, deserialize_with = "input::whole")]
     rate: Option<u32>,
 }
 
 /// Which events; the names are those of the list's parameters.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = WhichEvents)]
 struct Events {
+    /// Of this source.
     source: Option<String>,
+    /// Of exactly this type.
     r#type: Option<String>,
+    /// In this status.
+    #[schema(value_type = Option<EventStatus>)]
     status: Option<String>,
+    /// With this ID.
     event_id: Option<String>,
+    /// From this time on.
+    #[schema(value_type = Option<Timestamp>)]
     since: Option<String>,
+    /// Before this time.
+    #[schema(value_type = Option<Timestamp>)]
     until: Option<String>,
 }
 
 /// `POST /api/v1/replays`
 pub(super) async fn begin(request: HttpRequest, payload: Payload, replays: Data<Replays>) -> Result<HttpResponse, Problem> {
-    let Many { filter, destinations, rate } = read(&request, payload).await?;
-    let filter = filter.ok_or_else(no_filter)?;
+    let Many { filter, destinations, rate } = input::read(&request, payload).await?;
+    let Object(filter) = filter.ok_or_else(no_filter)?;
     let destinations = destinations.map(names);
     let filter = EventFilter {
         source: filter.source,
@@ -78,27 +138,38 @@ pub(super) async fn begin(request: HttpRequest, payload: Payload, replays: Data<
 }
 
 /// What is asked for many dead deliveries.
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = RetryDead)]
 struct Dead {
-    filter: Option<Deliveries>,
+    #[schema(required = true, nullable = false, value_type = Deliveries)]
+    filter: Option<Object<Deliveries>>,
+    #[schema(schema_with = rates)]
+    #[serde(default, deserialize_with = "input::whole")]
     rate: Option<u32>,
 }
 
 /// Which dead deliveries; the names are those of the list's parameters.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = WhichDeliveries)]
 struct Deliveries {
+    /// To this destination.
     destination: Option<String>,
+    /// Of events of this source.
     source: Option<String>,
+    /// From this time on.
+    #[schema(value_type = Option<Timestamp>)]
     since: Option<String>,
+    /// Before this time.
+    #[schema(value_type = Option<Timestamp>)]
     until: Option<String>,
 }
 
 /// `POST /api/v1/deliveries/retry`
 pub(super) async fn retry(request: HttpRequest, payload: Payload, replays: Data<Replays>) -> Result<HttpResponse, Problem> {
-    let Dead { filter, rate } = read(&request, payload).await?;
-    let filter = filter.ok_or_else(no_filter)?;
+    let Dead { filter, rate } = input::read(&request, payload).await?;
+    let Object(filter) = filter.ok_or_else(no_filter)?;
     let filter = DeliveryFilter {
         status: None,
         destination: filter.destination,
@@ -144,15 +215,6 @@ fn names(names: Vec<String>) -> Vec<Arc<str>> {
     names.into_iter().map(Arc::from).collect()
 }
 
-/// The body as JSON; an empty one says nothing.
-async fn read<T: DeserializeOwned + Default>(request: &HttpRequest, payload: Payload) -> Result<T, Problem> {
-    let body = body::read(request, payload, MAX_ORDER, ORDER_TIMEOUT, &Budget::new(MAX_ORDER)).await.map_err(Problem::new)?;
-    match body.trim_ascii() {
-        b"" => Ok(T::default()),
-        json => serde_json::from_slice(json).map_err(|error| invalid("body", error)),
-    }
-}
-
 /// Everything is asked for by an empty filter, never by forgetting it.
 fn no_filter() -> Problem {
     invalid("filter", "say which; {} is all")
@@ -162,6 +224,12 @@ fn rate(rate: Option<u32>) -> Result<u32, Problem> {
     let rate = rate.unwrap_or(DEFAULT_RATE);
     let is_allowed = (1..=MOST_RATE).contains(&rate);
     is_allowed.then_some(rate).ok_or_else(|| invalid("rate", format!("a number from 1 to {MOST_RATE}, which is of events a second")))
+}
+
+/// What `rate` may be, for the document.
+fn rates() -> ObjectBuilder {
+    let rate = ObjectBuilder::new().schema_type(SchemaType::from_iter([Type::Integer, Type::Null])).description(Some("How many a second."));
+    rate.minimum(Some(1)).maximum(Some(MOST_RATE)).default(Some(DEFAULT_RATE.into()))
 }
 
 fn time(name: &str, text: Option<&str>) -> Result<Option<Timestamp>, Problem> {

@@ -3,14 +3,18 @@
 use actix_web::HttpResponse;
 use actix_web::web::Data;
 use serde::Serialize;
+use utoipa::ToSchema;
 
+use super::examples;
+use super::operation::Operation;
 use super::sources::Sources;
 use crate::domain::{Backlog, Timestamp};
 use crate::history::{History, SourceStats};
 use crate::http::problem::Problem;
 
 /// All of it.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Stats)]
 struct View<'s> {
     at: Timestamp,
     /// What has come in.
@@ -25,7 +29,8 @@ struct View<'s> {
     wal_bytes: u64,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = DeliveryStats)]
 struct Deliveries {
     pending: u64,
     dead: u64,
@@ -33,14 +38,16 @@ struct Deliveries {
     lag: Lag,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = SourceStats)]
 struct SourceView<'s> {
     name: &'s str,
     #[serde(flatten)]
     received: SourceStats,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = DestinationStats)]
 struct DestinationView<'s> {
     name: &'s str,
     pending: u64,
@@ -55,10 +62,12 @@ impl<'s> DestinationView<'s> {
 }
 
 /// How far behind.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Lag {
+    #[schema(required = true)]
     oldest_pending_at: Option<Timestamp>,
     /// Its age; nothing where nothing is unfinished.
+    #[schema(required = true)]
     lag_seconds: Option<f64>,
 }
 
@@ -66,6 +75,25 @@ impl Lag {
     fn of(oldest: Option<Timestamp>, now: Timestamp) -> Self {
         Self { oldest_pending_at: oldest, lag_seconds: oldest.map(|at| now.since(at).as_secs_f64()) }
     }
+}
+
+pub(super) fn operations() -> Vec<Operation> {
+    let lag = || Lag { oldest_pending_at: Some(examples::at(0)), lag_seconds: Some(1.5) };
+    let example = View {
+        at: examples::at(1_500),
+        received: examples::received(),
+        deliveries: Deliveries { pending: 3, dead: 0, lag: lag() },
+        sources: vec![SourceView { name: "stripe", received: examples::received() }],
+        destinations: vec![DestinationView { name: "ledger", pending: 3, lag: lag() }],
+        queue_depth: 0,
+        database_bytes: 4_182_016,
+        wal_bytes: 32_768,
+    };
+    vec![Operation::get("/api/v1/stats", show).called("show_stats", "Counts, rates and lags of everything").answers::<View<'_>>(
+        200,
+        "All of it.",
+        &example,
+    )]
 }
 
 /// `GET /api/v1/stats`

@@ -13,9 +13,11 @@ use futures_util::stream;
 use serde::Serialize;
 use tokio::time::timeout;
 
+use super::operation::Operation;
+use super::parameters::{last_event_id, text, word};
 use super::params::{Params, invalid};
 use crate::domain::{Code, Timestamp};
-use crate::feed::{Feed, Kind, Position, Watcher};
+use crate::feed::{Entry, Feed, Kind, Position, Watcher};
 use crate::history::{Cursor, EventFilter, EventView, History};
 use crate::http::connections::{Connections, InUse};
 use crate::http::problem::Problem;
@@ -27,6 +29,23 @@ const RETRY: Duration = Duration::from_secs(2);
 /// What is told of twice rather than not at all: an event is told some seconds after it was received, because a key may have to
 /// be fetched for it and its commit may take its time; and clocks of processes differ.
 const OVERLAP: Duration = Duration::from_secs(30);
+
+/// One piece, as the document shows it.
+const EXAMPLE: &str = "event: event\nid: 8f3a1c-11-19b7ca98c88\n\
+data: {\"at\":\"2026-01-02T03:04:05.000Z\",\"source\":\"stripe\",\"event_id\":\"evt_1PqR8sTuVw\",\"type\":\"invoice.paid\"}\n\n";
+
+pub(super) fn operations() -> Vec<Operation> {
+    vec![
+        Operation::get("/api/v1/stream", stream)
+            .called("stream", "What happens, as it happens")
+            .explained(
+                "Server-sent events `event`, `duplicate`, `rejection` and `attempt`; the `data` of each is a `Happening` in JSON. A silent \
+                 stream sends a comment every 15 s.",
+            )
+            .asks([text("source", "About this source."), word("kind", "Of this kind.", Kind::ALL.map(Kind::as_str)), last_event_id()])
+            .streams::<Entry>("The stream.", EXAMPLE),
+    ]
+}
 
 /// `GET /api/v1/stream`
 pub(super) async fn stream(
