@@ -31,6 +31,8 @@ pub const ALL: &[&str] = &[
     "refuse.inserted",
     "audit.asked",
     "audit.answered",
+    "search.filled",
+    "search.erased",
     "erase.payload-deleted",
     "erase.blanked",
     "store.keys-merged",

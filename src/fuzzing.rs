@@ -10,6 +10,7 @@ use crate::provider::{Provider, Table, Template};
 use crate::verify::{Judgement, Setup, Verifier};
 
 pub use crate::route::fuzzing::{filter, order};
+pub use crate::store::words::fuzz as words;
 pub use crate::verify::fuzzing::{form, json, signature_list};
 
 /// The built-in table, and a verifier for each of its rows.
@@ -178,7 +179,7 @@ mod tests {
 
         #[test]
         fn whatever_comes_is_taken_or_refused(bytes in likely()) {
-            for body in [signature_list, form, json, fixture_file, row, template, key, token, filter, order, idempotency_key] {
+            for body in [signature_list, form, json, fixture_file, row, template, key, token, filter, order, idempotency_key, words] {
                 body(&bytes);
             }
         }

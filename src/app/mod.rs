@@ -284,6 +284,8 @@ fn open(config: &Config, observer: Arc<dyn Observer>) -> Result<SqliteStore, Ope
         queue_bytes: limits.queue_bytes,
         rejections_per_source: limits.rejections,
         rejection_bytes_per_source: limits.rejection_bytes,
+        unsearched: config.sources.iter().filter(|source| !source.search).map(|source| source.name.to_string()).collect(),
+        bodies: config.retention.bodies,
         ..Options::default()
     };
     SqliteStore::open(path, &options, observer)

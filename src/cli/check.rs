@@ -55,7 +55,7 @@ fn alerts(config: &Config) -> String {
 }
 
 fn sources(config: &Config) -> std::io::Result<()> {
-    let mut table = output::table(&["source", "provider", "path", "secrets", "proved by", "replay guard"]);
+    let mut table = output::table(&["source", "provider", "path", "secrets", "proved by", "replay guard", "search"]);
     for source in &config.sources {
         let proved = if source.verify { source.provider.summary() } else { "nothing (verify = \"none\")".into() };
         let cells = [
@@ -65,6 +65,7 @@ fn sources(config: &Config) -> std::io::Result<()> {
             source.secrets.len().to_string(),
             proved,
             source.replay_guard.as_str().to_owned(),
+            if source.search { "yes" } else { "no" }.to_owned(),
         ];
         table.add_row(cells);
     }

@@ -86,6 +86,7 @@ pub(super) async fn print<L: List>(list: &L, answers: &Answers, pages: &Pages) -
     let (mut paging, mut table) = (pages.paging(), output::table(L::HEADINGS));
     let more = loop {
         let page = page(list, answers, paging).await?;
+        let left = if pages.all { MAX_LIMIT } else { paging.limit.saturating_sub(page.data.len()) };
         for row in &page.data {
             match pages.json {
                 true => output::line(row)?,
@@ -93,7 +94,8 @@ pub(super) async fn print<L: List>(list: &L, answers: &Answers, pages: &Pages) -
             }
         }
         match page.next {
-            Some(next) if pages.all => paging.cursor = Some(next.parse()?),
+            // A page is not full where looking for words takes long.
+            Some(next) if left > 0 => paging = Paging { limit: left, cursor: Some(next.parse()?), ..paging },
             next => break next,
         }
     };

@@ -20,6 +20,7 @@ impl fmt::Debug for Source {
             .field("rate_limit", &self.rate_limit)
             .field("verify", &self.verify)
             .field("replay_guard", &self.replay_guard)
+            .field("search", &self.search)
             .finish()
     }
 }

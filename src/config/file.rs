@@ -156,6 +156,7 @@ pub(super) struct Source {
     pub(super) rate_limit: Option<String>,
     pub(super) verify: Option<String>,
     pub(super) replay_guard: Option<String>,
+    pub(super) search: Option<bool>,
 }
 
 /// `[destinations.NAME]`.

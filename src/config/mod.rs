@@ -185,6 +185,8 @@ pub struct Source {
     pub verify: bool,
     /// What becomes of content that comes again under another ID.
     pub replay_guard: ReplayGuard,
+    /// Whether its events can be found by their words.
+    pub search: bool,
 }
 
 /// So many in so long: a second, a minute or an hour.

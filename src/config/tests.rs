@@ -298,7 +298,8 @@ fn the_path_of_a_url_that_came_out_of_a_variable_is_not_shown() {
 fn no_error_shows_a_secret_wherever_it_was_written() {
     let keys =
         ["listen", "tls", "database", "public_url", "workers", "admin", "retention", "limits", "sources", "destinations", "providers"];
-    let in_sources = ["secret", "secrets", "forward", "url", "params", "tolerance", "max_body", "rate_limit", "verify", "replay_guard"];
+    let in_sources =
+        ["secret", "secrets", "forward", "url", "params", "tolerance", "max_body", "rate_limit", "verify", "replay_guard", "search"];
     let in_destinations = ["from", "url", "timeout", "concurrency", "retry", "append_path", "bearer", "basic", "headers", "tls", "sign"];
     let at_top = keys.iter().map(|key| format!("{key} = \"{SECRET}\""));
     let sources = in_sources.iter().map(|key| format!("[sources.a]\nprovider = \"stripe\"\n{key} = \"{SECRET}\""));

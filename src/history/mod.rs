@@ -10,7 +10,9 @@ mod view;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-pub use crate::store::{AuditFilter, Change, DeliveryFilter, EventFilter, Order, RejectionFilter, StoreError};
+pub use crate::store::{
+    AuditFilter, Change, DeliveryFilter, EventFilter, LONGEST_SOUGHT, Order, RejectionFilter, Sought, SoughtError, StoreError,
+};
 pub use audit::{Asked, AuditView, Trail};
 pub use control::Control;
 pub use cursor::{Cursor, CursorError};
@@ -19,7 +21,7 @@ pub use view::{AttemptView, DeliveryView, EventView, PageView, RefusedView, Reje
 
 use crate::domain::{Backlog, DeliveryId, EventKey, Timestamp};
 pub use crate::store::StoredBody;
-use crate::store::{self, DeliveryRow, Prunable, Prune, Pruned, Size};
+use crate::store::{self, DeliveryRow, Found, Prunable, Prune, Pruned, Size};
 
 /// The most rows of a page.
 pub const MAX_LIMIT: usize = 200;
@@ -67,20 +69,22 @@ impl History {
     /// # Errors
     /// [`StoreError`] when the store cannot be read.
     pub async fn events(&self, filter: EventFilter, paging: Paging) -> Result<PageView<EventView>, StoreError> {
-        let rows = self.store.events(filter, paging.page()).await?;
+        let Found { rows, reached } = self.store.find_events(filter, paging.page()).await?;
         let mut deliveries: HashMap<i64, Vec<DeliveryRow>> = HashMap::new();
         for delivery in self.store.deliveries_of(rows.iter().map(|row| row.seq).collect(), false).await? {
             deliveries.entry(delivery.event_seq).or_default().push(delivery);
         }
         let views = rows.into_iter().map(|row| (row.seq, EventView::listed(deliveries.remove(&row.seq).unwrap_or_default(), row)));
-        Ok(PageView::cut(views.collect(), paging.limit))
+        let page = PageView::cut(views.collect(), paging.limit);
+        Ok(PageView { next: page.next.or(reached.map(Cursor::after)), ..page })
     }
 
-    /// Where the list of events that match ends now, to follow it from there with [`History::events_after`].
+    /// Where the list of events that match ends now, or behind, to follow it from there with [`History::events_after`].
     ///
     /// # Errors
     /// [`StoreError`] when the store cannot be read.
     pub async fn end(&self, filter: EventFilter) -> Result<Cursor, StoreError> {
+        let filter = EventFilter { q: None, ..filter };
         let newest = self.store.events(filter, store::Page { limit: 1, after: None, order: Order::Newest }).await?;
         Ok(Cursor::after(newest.first().map_or(0, |row| row.seq)))
     }
@@ -91,8 +95,8 @@ impl History {
     /// [`StoreError`] when the store cannot be read.
     pub async fn events_after(&self, filter: EventFilter, cursor: Cursor) -> Result<(Vec<EventView>, Cursor), StoreError> {
         let page = store::Page { limit: MAX_LIMIT, after: Some(cursor.row()), order: Order::Oldest };
-        let rows = self.store.events(filter, page).await?;
-        let end = rows.last().map_or(cursor, |row| Cursor::after(row.seq));
+        let Found { rows, reached } = self.store.find_events(filter, page).await?;
+        let end = reached.or(rows.last().map(|row| row.seq)).map_or(cursor, Cursor::after);
         Ok((rows.into_iter().map(|row| EventView::listed(Vec::new(), row)).collect(), end))
     }
 

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use super::words::Sought;
 use crate::domain::{Attempt, Code, DeliveryId, DeliveryStatus, EventKey, EventStatus, Headers, RejectionStatus, Timestamp};
 
 /// Which way a list runs.
@@ -36,10 +37,22 @@ pub struct EventFilter {
     pub status: Option<EventStatus>,
     /// With this ID.
     pub event_id: Option<String>,
+    /// With these words in its ID, type or body.
+    pub q: Option<Sought>,
     /// Received at or after.
     pub since: Option<Timestamp>,
     /// Received before.
     pub until: Option<Timestamp>,
+}
+
+/// Events, and how far they were looked for.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// As many as the page takes, or as there are.
+    pub rows: Vec<EventRow>,
+    /// Up to this row all that match are there, and looking went no further: there may be more behind it. `None` when the page
+    /// is full, or there are no more.
+    pub reached: Option<i64>,
 }
 
 /// Which deliveries; every condition that is set must hold.

@@ -38,6 +38,7 @@ mod receive;
 mod recovery;
 mod replay;
 mod reverify;
+mod search;
 mod shutdown;
 mod sources;
 mod startup;

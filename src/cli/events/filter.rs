@@ -7,7 +7,7 @@ use super::super::remote::Query;
 use super::super::shapes::{Event, Page};
 use super::view;
 use crate::domain::{EventStatus, Timestamp};
-use crate::history::{EventFilter, History, Paging};
+use crate::history::{EventFilter, History, Paging, Sought};
 
 /// Conditions that must all hold.
 #[derive(Args, Clone)]
@@ -24,6 +24,9 @@ pub(super) struct Filter {
     /// With this ID
     #[arg(long = "event-id", id = "with_event_id", value_name = "ID")]
     pub(super) event_id: Option<String>,
+    /// With all of these words in its ID, type or body; word* stands for all that begin so
+    #[arg(short, long, value_name = "WORDS", value_parser = Sought::parse)]
+    pub(super) q: Option<Sought>,
     /// Received at or after this time (RFC 3339)
     #[arg(long, value_parser = Timestamp::parse)]
     pub(super) since: Option<Timestamp>,
@@ -49,6 +52,7 @@ impl Filter {
             event_type: self.event_type.clone(),
             status: self.status,
             event_id: self.event_id.clone(),
+            q: self.q.clone(),
             since: self.since,
             until: self.until,
         }
@@ -67,6 +71,7 @@ impl List for Filter {
             ("type", self.event_type.as_deref()),
             ("status", self.status.map(EventStatus::as_str)),
             ("event_id", self.event_id.as_deref()),
+            ("q", self.q.as_ref().map(Sought::as_str)),
             ("since", since.as_deref()),
             ("until", until.as_deref()),
         ])

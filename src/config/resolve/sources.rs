@@ -60,6 +60,7 @@ fn source(name: &str, mut written: file::Source, context: &Context<'_>, mut keys
         max_body: keys.size("max_body", written.max_body.as_deref(), default_body, MOST_BYTES),
         rate_limit,
         replay_guard: replay_guard(written.replay_guard.as_deref(), &mut keys),
+        search: written.search.unwrap_or(true),
         verify,
         provider,
     })

@@ -6,10 +6,10 @@ use actix_web::{HttpRequest, HttpResponse};
 
 use super::examples;
 use super::operation::Operation;
-use super::parameters::{paging, text, window, word};
+use super::parameters::{paging, short, text, window, word};
 use super::params::Params;
 use crate::domain::{Code, EventKey, EventStatus};
-use crate::history::{EventFilter, EventView, History, PageView, StoredBody};
+use crate::history::{EventFilter, EventView, History, LONGEST_SOUGHT, PageView, StoredBody};
 use crate::http::problem::Problem;
 
 pub(super) fn operations() -> Vec<Operation> {
@@ -18,6 +18,7 @@ pub(super) fn operations() -> Vec<Operation> {
         text("type", "Of exactly this type."),
         word("status", "In this status.", EventStatus::ALL.map(EventStatus::as_str)),
         text("event_id", "With this ID."),
+        short("q", "With all of these words in its ID, type or body; `word*` stands for all that begin so.", LONGEST_SOUGHT),
     ];
     vec![
         Operation::get("/api/v1/events", list)
@@ -44,6 +45,7 @@ pub(super) async fn list(request: HttpRequest, history: Data<History>) -> Result
         event_type: params.text("type"),
         status: params.one_of("status", &EventStatus::ALL.map(|status| (status.as_str(), status)))?,
         event_id: params.text("event_id"),
+        q: params.sought("q")?,
         since: params.time("since")?,
         until: params.time("until")?,
     };

@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 use std::str::FromStr;
 
 use crate::domain::{Code, Timestamp};
-use crate::history::Order;
-use crate::history::{Cursor, MAX_LIMIT, Paging};
+use crate::history::{Cursor, MAX_LIMIT, Order, Paging, Sought};
 use crate::http::problem::Problem;
 
 /// The parameters of one request, taken out one by one; [`Params::finish`] refuses what is left.
@@ -29,6 +28,11 @@ impl Params {
     /// A parameter as text; an empty one counts as left out.
     pub(super) fn text(&mut self, name: &'static str) -> Option<String> {
         self.take(name).filter(|value| !value.is_empty())
+    }
+
+    /// Words to look for; an empty text counts as left out.
+    pub(super) fn sought(&mut self, name: &'static str) -> Result<Option<Sought>, Problem> {
+        self.text(name).map(|text| sought(name, &text)).transpose()
     }
 
     fn take(&mut self, name: &'static str) -> Option<String> {
@@ -76,6 +80,11 @@ impl Params {
             None => Ok(()),
         }
     }
+}
+
+/// Words to look for.
+pub(super) fn sought(name: &str, text: &str) -> Result<Sought, Problem> {
+    Sought::parse(text).map_err(|error| invalid(name, error))
 }
 
 /// Something is wrong with what the client asked for.

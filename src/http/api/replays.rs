@@ -14,7 +14,7 @@ use utoipa::openapi::schema::{ObjectBuilder, SchemaType, Type};
 use super::input::Object;
 use super::operation::Operation;
 use super::parameters::paging;
-use super::params::{Params, invalid};
+use super::params::{Params, invalid, sought};
 use super::{events, examples, input};
 use crate::config::suggestion;
 use crate::domain::{Code, EventStatus, Timestamp};
@@ -113,6 +113,9 @@ struct Events {
     status: Option<String>,
     /// With this ID.
     event_id: Option<String>,
+    /// With all of these words in its ID, type or body.
+    #[schema(max_length = 256)]
+    q: Option<String>,
     /// From this time on.
     #[schema(value_type = Option<Timestamp>)]
     since: Option<String>,
@@ -131,6 +134,7 @@ pub(super) async fn begin(request: HttpRequest, payload: Payload, replays: Data<
         event_type: filter.r#type,
         status: filter.status.as_deref().map(status).transpose()?,
         event_id: filter.event_id,
+        q: filter.q.as_deref().map(|text| sought("q", text)).transpose()?,
         since: time("since", filter.since.as_deref())?,
         until: time("until", filter.until.as_deref())?,
     };

@@ -53,6 +53,8 @@ struct View<'s> {
     rate_limit: Option<String>,
     #[schema(schema_with = replay_guards)]
     replay_guard: &'static str,
+    /// Whether its events can be found by their words.
+    search: bool,
     #[serde(flatten)]
     stats: SourceStats,
 }
@@ -71,6 +73,7 @@ impl Sources {
             max_body: source.max_body,
             rate_limit: source.rate_limit.map(|rate| rate.to_string()),
             replay_guard: source.replay_guard.as_str(),
+            search: source.search,
             stats: stats.sources.get(&*source.name).copied().unwrap_or_default(),
         }
     }
@@ -128,6 +131,7 @@ fn example() -> View<'static> {
         max_body: 10 << 20,
         rate_limit: None,
         replay_guard: ReplayGuard::Mark.as_str(),
+        search: true,
         stats: examples::received(),
     }
 }

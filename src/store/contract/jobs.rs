@@ -183,6 +183,7 @@ pub(crate) async fn a_job_comes_back_as_it_was_begun<H: Harness>() {
     let harness = H::new();
     let store = harness.open().await;
     let filter = EventFilter {
+        q: Some(crate::store::Sought::parse("any thing*").unwrap()),
         source: Some("hub \"1\"".to_owned()),
         event_type: Some("push".to_owned()),
         status: Some(EventStatus::Dead),

@@ -9,7 +9,7 @@ use crate::domain::Timestamp;
 use crate::store::{Order, Page};
 
 /// The conditions of a query with their values, in order.
-#[derive(Default)]
+#[derive(Default, Clone)]
 pub(super) struct Conditions {
     text: String,
     values: Vec<Value>,
@@ -63,6 +63,21 @@ impl Conditions {
         (after < end).then_some(Window { after, to, is_last: to == end })
     }
 
+    /// The lowest and the highest number that can match in a page.
+    pub(super) fn bounds(&self, page: Page) -> (i64, i64) {
+        let (low, high) = (self.low.unwrap_or(i64::MIN), self.high.unwrap_or(i64::MAX));
+        match (page.after, page.order) {
+            (None, _) => (low, high),
+            (Some(after), Order::Newest) => (low, high.min(after.saturating_sub(1))),
+            (Some(after), Order::Oldest) => (low.max(after.saturating_add(1)), high),
+        }
+    }
+
+    /// Nothing below this number matches.
+    pub(super) fn from(&mut self, low: i64) {
+        self.low = Some(self.low.map_or(low, |before| before.max(low)));
+    }
+
     /// The page of `select` under these conditions, ordered by the column `number`.
     pub(super) fn list<T>(
         self,
@@ -78,13 +93,9 @@ impl Conditions {
 
     /// The query of that page, with its values.
     pub(super) fn query(mut self, select: &str, number: &str, page: Page) -> (String, Vec<Value>) {
-        match (page.after, page.order) {
-            (None, _) => {}
-            (Some(after), Order::Newest) => self.high = Some(after.saturating_sub(1).min(self.high.unwrap_or(i64::MAX))),
-            (Some(after), Order::Oldest) => self.low = Some(after.saturating_add(1).max(self.low.unwrap_or(i64::MIN))),
-        }
-        for (comparison, bound) in [(">=", self.low), ("<=", self.high)] {
-            if let Some(bound) = bound {
+        let (low, high) = self.bounds(page);
+        for (comparison, bound, none) in [(">=", low, i64::MIN), ("<=", high, i64::MAX)] {
+            if bound != none {
                 self.and(&format!("{number} {comparison} ?"), bound);
             }
         }

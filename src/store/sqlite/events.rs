@@ -140,7 +140,7 @@ pub(super) const SELECT: &str = "
            e.duplicates, e.last_duplicate_at, e.size, e.content_type, e.verified_by, e.same_content_as, e.body_differs
     FROM event e";
 
-fn row(row: &Row<'_>) -> rusqlite::Result<EventRow> {
+pub(super) fn row(row: &Row<'_>) -> rusqlite::Result<EventRow> {
     Ok(EventRow {
         seq: row.get(0)?,
         key: EventKey { source: row.get::<_, Arc<str>>(1)?, event_id: row.get(2)? },

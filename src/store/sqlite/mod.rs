@@ -36,6 +36,7 @@ mod record;
 mod rejections;
 mod reverify;
 mod roles;
+mod search;
 mod span;
 mod stored;
 mod tally;
@@ -56,6 +57,7 @@ pub use open::OpenError;
 use self::prune::Marks;
 use self::queue::Bounds;
 use self::reader::Readers;
+use self::search::{Search, Searching};
 use self::unit::{Operation, RejectionBounds};
 use self::writer::{Settings, Writer};
 use super::StoreError;
@@ -77,6 +79,10 @@ pub struct Options {
     pub busy_timeout: Duration,
     /// How long a question may take.
     pub question_timeout: Duration,
+    /// Sources whose events cannot be found by words.
+    pub unsearched: Vec<String>,
+    /// How long bodies are kept, by which what is found by words is divided.
+    pub bodies: Duration,
     /// Tests make them small, so that keys are merged all the time.
     pub(crate) keys: keys::Bounds,
 }
@@ -90,6 +96,8 @@ impl Default for Options {
             rejection_bytes_per_source: 64 << 20,
             busy_timeout: Duration::from_secs(2),
             question_timeout: Duration::from_secs(2),
+            unsearched: Vec::new(),
+            bodies: Duration::from_secs(30 * 24 * 3_600),
             keys: keys::Bounds::default(),
         }
     }
@@ -107,6 +115,9 @@ struct Inner {
     /// `None` when opened for reading only.
     writer: Option<Writer>,
     readers: Readers,
+    /// `None` when opened for reading only.
+    search: Option<Search>,
+    unsearched: Arc<[String]>,
     marks: Marks,
     threads: Mutex<Threads>,
 }
@@ -114,6 +125,7 @@ struct Inner {
 #[derive(Default)]
 struct Threads {
     reading: Vec<JoinHandle<()>>,
+    searching: Option<Searching>,
     writing: Option<JoinHandle<writer::State>>,
 }
 
@@ -133,13 +145,9 @@ impl SqliteStore {
             observer: Arc::clone(&observer),
         };
         let (writer, writing) = Writer::start(settings)?;
-        let started = Readers::start(path, options.busy_timeout, options.question_timeout, observer);
-        let mut threads = Threads { reading: Vec::new(), writing: Some(writing) };
-        match started {
-            Ok((readers, reading)) => {
-                threads.reading = reading;
-                Ok(Self::new(path, Some(writer), readers, threads))
-            }
+        let mut threads = Threads { writing: Some(writing), ..Threads::default() };
+        match Self::read(path, options, observer, &mut threads) {
+            Ok((search, readers)) => Ok(Self::new(path, Some(writer), Some(search), readers, threads, options)),
             Err(error) => {
                 writer.close();
                 threads.end();
@@ -148,19 +156,37 @@ impl SqliteStore {
         }
     }
 
+    /// Starts all that does not write: what is started is among the threads also when the next fails.
+    fn read(path: &Path, options: &Options, observer: Arc<dyn Observer>, threads: &mut Threads) -> Result<(Search, Readers), OpenError> {
+        let settings = search::Settings {
+            path: path.to_owned(),
+            busy_timeout: options.busy_timeout,
+            unsearched: options.unsearched.clone().into(),
+            bodies: options.bodies,
+            observer: Arc::clone(&observer),
+        };
+        let (search, searching) = Search::start(settings)?;
+        threads.searching = Some(searching);
+        let (readers, reading) = Readers::start(path, options.busy_timeout, options.question_timeout, observer)?;
+        threads.reading = reading;
+        Ok((search, readers))
+    }
+
     /// Opens an existing database for questions alone: all that writes is [`StoreError::Unavailable`].
     ///
     /// # Errors
     /// [`OpenError`], in words for the operator.
     pub fn open_read_only(path: &Path) -> Result<Self, OpenError> {
         let (readers, reading) = Readers::start(path, Options::default().busy_timeout, ALONE, Arc::new(Silent))?;
-        Ok(Self::new(path, None, readers, Threads { reading, writing: None }))
+        let threads = Threads { reading, ..Threads::default() };
+        Ok(Self::new(path, None, None, readers, threads, &Options::default()))
     }
 
-    fn new(path: &Path, writer: Option<Writer>, readers: Readers, threads: Threads) -> Self {
+    fn new(path: &Path, writer: Option<Writer>, search: Option<Search>, readers: Readers, threads: Threads, options: &Options) -> Self {
         let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
         let (marks, threads) = (Marks::default(), Mutex::new(threads));
-        Self(Arc::new(Inner { path, writer, readers, marks, threads }))
+        let unsearched = options.unsearched.clone().into();
+        Self(Arc::new(Inner { path, writer, readers, search, unsearched, marks, threads }))
     }
 
     /// Closes the store: what is queued is still committed and answered, then the threads end and this process's lock
@@ -221,6 +247,9 @@ impl Threads {
         for thread in self.reading {
             // A thread that panicked has already left its callers an answer; so has the writer.
             let _ = thread.join();
+        }
+        if let Some(searching) = self.searching {
+            searching.end();
         }
         if let Some(Ok(writer)) = self.writing.map(JoinHandle::join) {
             writer.end();

@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 use super::fault::describe;
 use super::open::{self, OpenError};
 use super::queue::{Bounds, Priority, Queue, closed};
+use super::search;
 use crate::domain::{Happening, Observer};
 use crate::store::StoreError;
 
@@ -55,6 +56,12 @@ fn is_over(current: &Current) -> bool {
     current.as_ref().is_some_and(|(begun, limit)| limit.gone.load(Ordering::Relaxed) || begun.elapsed() > limit.time)
 }
 
+fn open_one(path: &Path, busy_timeout: Duration) -> Result<Connection, OpenError> {
+    let conn = open::read_only(path, busy_timeout)?;
+    search::attach(&conn, path).map_err(|error| OpenError::explain(path, &error))?;
+    Ok(conn)
+}
+
 /// The way to the reading threads.
 pub(super) struct Readers {
     queue: Arc<Queue<Question>>,
@@ -76,7 +83,7 @@ impl Readers {
         let readers = Self { queue: Arc::new(Queue::new(WAITING, 0)), time, observer };
         let mut threads = Vec::new();
         for number in 0..READERS {
-            let started = open::read_only(path, busy_timeout).and_then(|conn| readers.spawn(path, number, conn));
+            let started = open_one(path, busy_timeout).and_then(|conn| readers.spawn(path, number, conn));
             // Those that have started must not wait for ever.
             threads.push(started.inspect_err(|_| readers.close())?);
         }

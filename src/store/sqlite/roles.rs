@@ -26,15 +26,15 @@ use super::record::Record;
 use super::rejections::{self, Refuse};
 use super::reverify::{self, Readmit, RefuseAgain, TakeSealKey};
 use super::writer::Writer;
-use super::{audit, deliveries, events, tally};
+use super::{audit, deliveries, events, search, tally};
 use crate::domain::{
     Backlog, DeliveryId, Due, EventKey, FinishedAttempt, Lease, NewRejection, OnDead, OwnEvent, RefusedRequest, Rejection, SealKey,
     StoredEvent, Timestamp, VerifiedEvent,
 };
 use crate::store::{
     Answer, Asked, Audit, AuditFilter, AuditRow, Change, Claim, ClaimRequest, Control, Counts, DeliveryFilter, DeliveryRow, EventFilter,
-    EventRow, History, Idempotency, Inbox, JobRow, Jobs, KeyClaim, KeyedRequest, Matching, NewJob, NextAction, Outbox, Page, Prunable,
-    Prune, Pruned, Recorded, RejectionFilter, RejectionRow, Size, Step, StoreError, StoredBody, Work,
+    EventRow, Found, History, Idempotency, Inbox, JobRow, Jobs, KeyClaim, KeyedRequest, Matching, NewJob, NextAction, Outbox, Page,
+    Prunable, Prune, Pruned, Recorded, RejectionFilter, RejectionRow, Size, Step, StoreError, StoredBody, Work,
 };
 
 /// How often the log is looked at after something was erased; each time, readers are waited for.
@@ -138,6 +138,12 @@ impl Control for SqliteStore {
     }
 
     async fn erase(&self, event: EventKey, now: Timestamp) -> Result<Option<Vec<Arc<str>>>, StoreError> {
+        // Its words first: they are found by its body.
+        if let Some(seq) = self.find(event.clone()).await?
+            && let Some(search) = &self.0.search
+        {
+            search.erase(seq).await?;
+        }
         let Some(called_off) = self.write(EraseContent { event, now }).await? else { return Ok(None) };
         for _ in 0..CLEANINGS {
             if self.write(IsLogClean).await? {
@@ -196,7 +202,8 @@ impl Jobs for SqliteStore {
     }
 
     async fn matching(&self, work: Work, after: i64, last: i64, limit: usize) -> Result<Matching, StoreError> {
-        self.0.readers.ask(move |conn| jobs::matching(conn, &work, after, last, limit)).await
+        let unsearched = Arc::clone(&self.0.unsearched);
+        self.0.readers.ask(move |conn| jobs::matching(conn, &work, &unsearched, after, last, limit)).await
     }
 
     async fn begin(&self, job: NewJob) -> Result<Option<JobRow>, StoreError> {
@@ -245,8 +252,9 @@ impl Idempotency for SqliteStore {
 
 #[async_trait]
 impl History for SqliteStore {
-    async fn events(&self, filter: EventFilter, page: Page) -> Result<Vec<EventRow>, StoreError> {
-        self.0.readers.ask(move |conn| events::list(conn, &filter, page)).await
+    async fn find_events(&self, filter: EventFilter, page: Page) -> Result<Found, StoreError> {
+        let unsearched = Arc::clone(&self.0.unsearched);
+        self.0.readers.ask(move |conn| search::find(conn, &filter, &unsearched, page)).await
     }
 
     async fn event(&self, key: EventKey) -> Result<Option<EventRow>, StoreError> {
@@ -323,9 +331,9 @@ impl History for SqliteStore {
 
     async fn size(&self) -> Result<Size, StoreError> {
         let path = self.0.path.clone();
-        let wal = log_of(&path);
+        let (wal, words) = (log_of(&path), search::bytes(&path));
         let queued = self.0.writer.as_ref().map_or(0, Writer::queued) as u64;
-        self.0.readers.ask(move |_| Ok(Size { database: bytes(path), wal: bytes(wal), queued })).await
+        self.0.readers.ask(move |_| Ok(Size { database: bytes(path) + words, wal: bytes(wal), queued })).await
     }
 }
 

@@ -51,7 +51,7 @@ async fn a_backup_under_load_is_whole_and_has_every_event_that_was_answered_befo
     };
     tokio::join!(load, backups);
     assert_eq!(process.terminate().await, Some(0));
-    assert_eq!(files(folder.path()), ["backup-1.db", "backup-2.db", "backup-3.db", "onceward.db"]);
+    assert_eq!(files(folder.path()), ["backup-1.db", "backup-2.db", "backup-3.db", "onceward.db", "onceward.db-search"]);
 
     // It is a database like any other.
     let process = Process::serve(folder.path(), &["--source", "github=whsec_test_secret", "--database", "sqlite:backup-3.db"]).await;
@@ -82,5 +82,5 @@ async fn a_backup_replaces_nothing_unasked_and_never_the_database() {
     std::fs::write(path.join("other.db"), "no database, but long enough to be read as the header of one, which it is not").unwrap();
     onceward(path, &["backup", "of-other.db", "--database", "other.db"]).await.ended(1).complains(&["other.db is not a SQLite database"]);
     assert_eq!(process.terminate().await, Some(0));
-    assert_eq!(files(path), ["copy.db", "link.db", "onceward.db", "other.db"]);
+    assert_eq!(files(path), ["copy.db", "link.db", "onceward.db", "onceward.db-search", "other.db"]);
 }

@@ -35,7 +35,7 @@ const CANCEL: &[&str] = &["control.cancelled", "lines.stepped-forward"];
 const PAUSE: &[&str] = &["control.paused"];
 /// Met when the API is asked for a change.
 const AUDIT: &[&str] = &["audit.asked", "audit.answered"];
-const ERASE: &[&str] = &["erase.payload-deleted", "erase.blanked"];
+const ERASE: &[&str] = &["search.erased", "erase.payload-deleted", "erase.blanked"];
 /// Met when a request comes with a key, is given up, or is forgotten: the first three by the tests of `idempotency`.
 const KEYED: &[&str] = &["keyed.claimed", "keyed.marked", "keyed.completed", "keyed.abandoned", "keyed.pruned"];
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{EventStatus, Timestamp};
-use crate::store::{DeliveryFilter, EventFilter, Work};
+use crate::store::{DeliveryFilter, EventFilter, Sought, Work};
 
 /// The columns of a job that say what it does.
 pub(super) struct Kept {
@@ -29,6 +29,8 @@ struct Filter {
     #[serde(skip_serializing_if = "Option::is_none")]
     event_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    q: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     since: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     until: Option<i64>,
@@ -45,6 +47,7 @@ impl Kept {
                     event_type: filter.event_type.clone(),
                     status: filter.status.map(|status| status.as_str().to_owned()),
                     event_id: filter.event_id.clone(),
+                    q: filter.q.as_ref().map(|sought| sought.as_str().to_owned()),
                     since: millis(filter.since),
                     until: millis(filter.until),
                     destination: None,
@@ -79,6 +82,7 @@ impl Kept {
                     event_type: kept.event_type,
                     status: kept.status.map(|name| status(name).ok_or(())).transpose().ok()?,
                     event_id: kept.event_id,
+                    q: kept.q.map(|text| Sought::parse(&text)).transpose().ok()?,
                     since: time(kept.since),
                     until: time(kept.until),
                 };

@@ -4,7 +4,7 @@
 use rusqlite::Connection;
 
 use super::super::conditions::{Conditions, Window};
-use super::super::{deliveries, events};
+use super::super::{deliveries, events, search};
 use crate::domain::EventStatus;
 use crate::store::{DeliveryFilter, EventFilter, Matching, Order, Page, Work};
 
@@ -21,8 +21,20 @@ pub(in super::super) fn newest(conn: &Connection, work: &Work) -> rusqlite::Resu
 }
 
 /// The next rows that the work is about.
-pub(in super::super) fn matching(conn: &Connection, work: &Work, after: i64, last: i64, limit: usize) -> rusqlite::Result<Matching> {
+pub(in super::super) fn matching(
+    conn: &Connection,
+    work: &Work,
+    unsearched: &[String],
+    after: i64,
+    last: i64,
+    limit: usize,
+) -> rusqlite::Result<Matching> {
     let page = Page { limit, after: Some(after), order: Order::Oldest };
+    if let Work::Replay { filter: filter @ EventFilter { q: Some(_), .. }, .. } = work {
+        let found = search::find(conn, filter, unsearched, page)?;
+        let numbers = found.rows.into_iter().map(|row| row.seq).filter(|seq| *seq <= last).collect();
+        return Ok(up_to(numbers, limit, found.reached.map_or(last, |reached| reached.min(last))));
+    }
     // By its ID an event is looked up in each source, without a walk.
     if let Work::Replay { filter: filter @ EventFilter { event_id: Some(_), .. }, .. } = work {
         let found = events::list(conn, filter, page)?.into_iter().map(|row| row.seq).filter(|seq| *seq <= last);

@@ -298,7 +298,7 @@ async fn closing_commits_and_answers_what_is_queued() {
     store.close().await;
     store.close().await;
     assert!(is_unavailable(&store.events(EventFilter::default(), contract::all()).await));
-    assert_eq!(folder.files(), ["store.db"], "no log and no lock is left");
+    assert_eq!(folder.files(), ["store.db", "store.db-search"], "no log and no lock is left");
     let (store, _) = folder.open_with(&options());
     assert_eq!(contract::claimed(&claim(&store, "app", 9, at(0)).await), ["evt"]);
 }
@@ -335,5 +335,5 @@ async fn dropping_the_last_clone_closes_the_store() {
     drop(store);
     fresh(&clone, "evt", at(0), &["app"]).await;
     drop(clone);
-    assert_eq!(folder.files(), ["store.db"]);
+    assert_eq!(folder.files(), ["store.db", "store.db-search"]);
 }

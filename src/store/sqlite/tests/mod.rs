@@ -9,6 +9,7 @@ mod migrating;
 mod naming;
 mod opening;
 mod plans;
+mod searching;
 
 use std::path::PathBuf;
 use std::pin::Pin;
