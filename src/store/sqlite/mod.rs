@@ -14,6 +14,7 @@ mod erase;
 mod events;
 mod explain;
 mod fault;
+mod find;
 mod finish;
 mod identity;
 mod jobs;

@@ -11,6 +11,7 @@ use super::claim::ClaimDue;
 use super::control;
 use super::erase::{EraseContent, IsLogClean};
 use super::explain::Explain;
+use super::find;
 use super::finish::Finish;
 use super::identity::log_of;
 use super::jobs::{self, TakeStep};
@@ -254,7 +255,7 @@ impl Idempotency for SqliteStore {
 impl History for SqliteStore {
     async fn find_events(&self, filter: EventFilter, page: Page) -> Result<Found, StoreError> {
         let unsearched = Arc::clone(&self.0.unsearched);
-        self.0.readers.ask(move |conn| search::find(conn, &filter, &unsearched, page)).await
+        self.0.readers.ask(move |conn| find::find(conn, &filter, &unsearched, page)).await
     }
 
     async fn event(&self, key: EventKey) -> Result<Option<EventRow>, StoreError> {

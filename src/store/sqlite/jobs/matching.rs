@@ -4,7 +4,7 @@
 use rusqlite::Connection;
 
 use super::super::conditions::{Conditions, Window};
-use super::super::{deliveries, events, search};
+use super::super::{deliveries, events, find};
 use crate::domain::EventStatus;
 use crate::store::{DeliveryFilter, EventFilter, Matching, Order, Page, Work};
 
@@ -31,7 +31,7 @@ pub(in super::super) fn matching(
 ) -> rusqlite::Result<Matching> {
     let page = Page { limit, after: Some(after), order: Order::Oldest };
     if let Work::Replay { filter: filter @ EventFilter { q: Some(_), .. }, .. } = work {
-        let found = search::find(conn, filter, unsearched, page)?;
+        let found = find::find(conn, filter, unsearched, page)?;
         let numbers = found.rows.into_iter().map(|row| row.seq).filter(|seq| *seq <= last).collect();
         return Ok(up_to(numbers, limit, found.reached.map_or(last, |reached| reached.min(last))));
     }

@@ -73,12 +73,12 @@ impl Next {
 }
 
 /// What stands for a source.
-pub(super) fn source_word(source: i64) -> String {
+pub(in super::super) fn source_word(source: i64) -> String {
     format!("s_{source}")
 }
 
 /// What stands for a type.
-pub(super) fn type_word(event_type: i64) -> String {
+pub(in super::super) fn type_word(event_type: i64) -> String {
     format!("t_{event_type}")
 }
 

@@ -4,7 +4,6 @@
 
 mod erase;
 mod fill;
-mod find;
 mod index;
 mod parts;
 #[cfg(test)]
@@ -19,8 +18,9 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
-pub(super) use find::find;
+pub(super) use fill::{source_word, type_word};
 pub(super) use index::{attach, bytes};
+pub(super) use parts::Part;
 
 use self::fill::Filler;
 use super::fault::describe;
@@ -181,4 +181,20 @@ impl Keeper {
         }
         Ok(has_more)
     }
+}
+
+/// The parts that a connection can ask, oldest first, and the first event that is in none yet. Without words, that is the first
+/// of all.
+pub(super) fn parts(conn: &Connection) -> rusqlite::Result<(Vec<Part>, i64)> {
+    if !index::is_attached(conn)? {
+        return Ok((Vec::new(), 0));
+    }
+    let next = conn.prepare_cached("SELECT seq + 1 FROM search.reached")?.query_row((), |row| row.get(0))?;
+    Ok((parts::all(conn, "search")?, next))
+}
+
+/// Asks a part for the events from one to another that have all of these words, in the direction.
+pub(super) fn ask_part(id: i64, direction: &str) -> String {
+    let table = format!("words_{id}");
+    format!("SELECT rowid FROM search.{table} WHERE {table} MATCH ?1 AND rowid BETWEEN ?2 AND ?3 ORDER BY rowid {direction} LIMIT ?4")
 }

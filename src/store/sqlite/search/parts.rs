@@ -11,12 +11,12 @@ const CHUNK: usize = 200;
 
 /// The words of events.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Part {
-    pub(super) id: i64,
+pub(in super::super) struct Part {
+    pub(in super::super) id: i64,
     /// The first event.
-    pub(super) low: i64,
+    pub(in super::super) low: i64,
     /// The last one.
-    pub(super) high: i64,
+    pub(in super::super) high: i64,
     pub(super) begun_at: i64,
 }
 

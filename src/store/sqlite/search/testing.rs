@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
+use super::super::find;
 use super::fill::Filler;
-use super::find;
 use super::{index, parts};
 use crate::store::EventFilter;
 use crate::store::sqlite::open as database;
@@ -55,7 +55,7 @@ pub(in super::super) fn reader(path: &Path) -> Connection {
 }
 
 /// How many parts can be asked.
-pub(in super::super) fn parts(path: &Path) -> usize {
+pub(in super::super) fn count_parts(path: &Path) -> usize {
     parts::all(&open(path).0, "main").unwrap().len()
 }
 

@@ -9,7 +9,8 @@ use rand::{RngExt as _, SeedableRng as _};
 use super::*;
 use crate::domain::{EventStatus, VerifiedEvent, VerifiedParts};
 use crate::store::contract::{at, fresh, key, names, page, parts};
-use crate::store::sqlite::search::{self, testing};
+use crate::store::sqlite::find;
+use crate::store::sqlite::search::testing;
 use crate::store::{Control as _, EventFilter, EventRow, Found, History as _, Inbox as _, Order, Page, Prune, Sought};
 
 const VOCABULARY: [&str; 6] = ["apple", "plum", "applet", "Pear_tree", "1999", "z\u{fc}rich"];
@@ -35,7 +36,7 @@ async fn record(store: &SqliteStore, source: &str, event_type: &str, id: impl In
 fn pages(conn: &Connection, filter: &EventFilter, limit: usize, order: Order) -> (Vec<i64>, usize) {
     let (mut after, mut seqs, mut count) = (None, Vec::new(), 0);
     loop {
-        let Found { rows, reached } = search::find(conn, filter, &[], Page { limit, after, order }).unwrap();
+        let Found { rows, reached } = find::find(conn, filter, &[], Page { limit, after, order }).unwrap();
         seqs.extend(rows.iter().map(|row: &EventRow| row.seq));
         count += 1;
         after = reached.or(rows.last().filter(|_| rows.len() == limit).map(|row| row.seq));
@@ -72,7 +73,7 @@ async fn answers_are_the_same_whatever_is_indexed() {
         testing::fill(&folder.path(), steps, BODIES);
         let conn = testing::reader(&folder.path());
         assert_eq!(
-            testing::parts(&folder.path()),
+            testing::count_parts(&folder.path()),
             if steps == 0 {
                 0
             } else if steps == 2 {
@@ -122,7 +123,7 @@ async fn a_question_does_a_bounded_amount_of_work_and_goes_on_from_there() {
     filled(&folder, 700).await;
     testing::fill(&folder.path(), 0, BODIES);
     let conn = testing::reader(&folder.path());
-    let Found { rows, reached } = search::find(&conn, &q("nowhere"), &[], page(Order::Newest, 50, None)).unwrap();
+    let Found { rows, reached } = find::find(&conn, &q("nowhere"), &[], page(Order::Newest, 50, None)).unwrap();
     assert!(rows.is_empty());
     assert_eq!(reached, Some(401), "300 are looked through");
     assert_eq!(pages(&conn, &q("nowhere"), 50, Order::Newest), (vec![], 3));
@@ -224,7 +225,7 @@ async fn what_nobody_can_find_any_more_is_dropped_part_by_part() {
     assert_eq!(left, 200);
     store.close().await;
     testing::sweep(&folder.path());
-    assert_eq!(testing::parts(&folder.path()), 1);
+    assert_eq!(testing::count_parts(&folder.path()), 1);
     assert_eq!(testing::terms(&folder.path()).0, 1, "no table is left behind");
     assert_eq!(pages(&testing::reader(&folder.path()), &q("note"), 1_000, Order::Oldest).0.len(), 200);
 }
@@ -266,7 +267,7 @@ async fn words_of_another_database_or_by_other_rules_or_damaged_are_taken_anew()
         caught_up(&folder).await;
         store.close().await;
         testing::sweep(&folder.path());
-        assert_eq!(testing::parts(&folder.path()), 3, "{what}");
+        assert_eq!(testing::count_parts(&folder.path()), 3, "{what}");
     }
 }
 
