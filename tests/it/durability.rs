@@ -187,10 +187,13 @@ async fn attempts_that_end_while_the_database_is_elsewhere_are_made_again_at_mos
 
     let process = Process::serve(folder.path(), &arguments).await;
     process.settled().await;
-    let deliveries = process.rows("/api/v1/deliveries").await;
+    let mut deliveries = process.rows("/api/v1/deliveries").await;
+    // The first commit that found the file gone may have reached it nevertheless: that of an attempt's end, or of the event
+    // that was refused, whose claimed attempt never began.
+    deliveries.retain(|delivery| delivery["event_id"] != "evt_in_between");
+    let seen = receiver.seen().into_iter().filter(|seen| seen.header("onceward-event-id") != "evt_in_between").count();
     let attempts: Vec<_> = deliveries.iter().map(|delivery| delivery["attempts"].as_u64().unwrap()).collect();
-    assert_eq!((deliveries.len(), receiver.count() as u64), (UNDER_WAY, attempts.iter().sum()), "{deliveries:?}");
-    // The first commit that found the file gone may have reached it nevertheless.
+    assert_eq!((deliveries.len(), seen as u64), (UNDER_WAY, attempts.iter().sum()), "{deliveries:?}");
     assert!(attempts.iter().all(|attempts| (1..=2).contains(attempts)), "{deliveries:?}");
     assert!(deliveries.iter().all(|delivery| delivery["status"] == "delivered"), "{deliveries:?}");
     assert_eq!(process.terminate().await, Some(0));
