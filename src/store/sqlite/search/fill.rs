@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rusqlite::{Connection, Row, Transaction, TransactionBehavior};
+use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, TransactionBehavior};
 
 use super::parts::{self, Part};
 use crate::failpoint;
@@ -82,11 +82,10 @@ pub(in super::super) fn type_word(event_type: i64) -> String {
     format!("t_{event_type}")
 }
 
-/// What was kept of an event, and its source's word, if its body is stored.
-pub(super) fn kept(main: &Connection, seq: i64) -> rusqlite::Result<Option<(String, String)>> {
+/// What was kept of an event, if its body is stored.
+pub(super) fn kept(main: &Connection, seq: i64) -> rusqlite::Result<Option<String>> {
     let mut statement = main.prepare_cached(&format!("{NEXT} WHERE p.seq = ?1"))?;
-    let mut found = statement.query_map([seq], |row| Next::read(row).map(|next| (source_word(next.source), next.words())))?;
-    found.next().transpose()
+    statement.query_row([seq], |row| Next::read(row).map(|next| next.words())).optional()
 }
 
 impl Filler {

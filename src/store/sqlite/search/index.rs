@@ -1,5 +1,7 @@
 //! The file with the words: opening it, and whether it belongs to the database.
 
+use std::fs::OpenOptions;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -91,15 +93,11 @@ fn remove(path: &Path) -> std::io::Result<()> {
 
 /// `None` where the file is not one of these.
 fn connect(database: &Path, path: &Path, busy_timeout: Duration) -> rusqlite::Result<Option<Connection>> {
-    let is_new = !path.exists();
+    make(path, database);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut conn = Connection::open_with_flags(path, flags)?;
     conn.busy_timeout(busy_timeout)?;
     conn.execute_batch(SETTINGS)?;
-    if is_new && let Ok(like) = std::fs::metadata(database) {
-        // The words are as much of a secret as the bodies. Where that cannot be set, the process's own mask holds.
-        let _ = std::fs::set_permissions(path, like.permissions());
-    }
     let transaction = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let tables: i64 = transaction.query_row("SELECT count(*) FROM sqlite_schema", (), |row| row.get(0))?;
     if tables == 0 {
@@ -110,6 +108,14 @@ fn connect(database: &Path, path: &Path, busy_timeout: Duration) -> rusqlite::Re
     let is_ours = is_ours(&transaction, "main")?;
     transaction.commit()?;
     Ok(is_ours.then_some(conn))
+}
+
+/// Makes an empty file that nobody can read who cannot read the database: the words are as much of a secret as the bodies. SQLite
+/// takes the same for the log. A file that is there stays, and what cannot be made here SQLite tries again, and tells of.
+fn make(path: &Path, database: &Path) {
+    if let Ok(like) = std::fs::metadata(database) {
+        let _ = OpenOptions::new().write(true).create_new(true).mode(like.permissions().mode() & 0o777).open(path);
+    }
 }
 
 fn is_ours(conn: &Connection, schema: &str) -> rusqlite::Result<bool> {

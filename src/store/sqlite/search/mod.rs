@@ -11,7 +11,7 @@ pub(super) mod testing;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -94,7 +94,10 @@ impl Search {
     /// [`StoreError::Unavailable`]; safe to repeat.
     pub(super) async fn erase(&self, seq: i64) -> Result<(), StoreError> {
         let (answer, outcome) = oneshot::channel();
-        self.orders.try_send(Order::Erase { seq, answer }).map_err(|_| StoreError::QueueFull)?;
+        self.orders.try_send(Order::Erase { seq, answer }).map_err(|error| match error {
+            TrySendError::Full(_) => StoreError::QueueFull,
+            TrySendError::Disconnected(_) => closed(),
+        })?;
         match outcome.await {
             Ok(Ok(true)) => Ok(()),
             Ok(Ok(false)) => Err(StoreError::Unavailable("words of what was erased are still in a log, because somebody reads".to_owned())),
@@ -158,8 +161,9 @@ impl Keeper {
     fn step(&mut self) -> rusqlite::Result<Duration> {
         let begun = Instant::now();
         let factor = if self.is_busy(begun)? { LONG_PAUSE } else { PAUSE };
-        let has_more = self.filler.fill(&mut self.index, &self.main)? || self.sweep(begun)?;
-        Ok(if has_more { begun.elapsed() * factor } else { IDLE })
+        // Both, or what is old would stay for as long as new events come.
+        let (filled, swept) = (self.filler.fill(&mut self.index, &self.main)?, self.sweep(begun)?);
+        Ok(if filled || swept { begun.elapsed() * factor } else { IDLE })
     }
 
     /// Whether much is coming in.

@@ -1,13 +1,16 @@
 //! What tests do to the file with the words, without its thread.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rusqlite::Connection;
 
 use super::super::find;
+use super::Keeper;
 use super::fill::Filler;
 use super::{index, parts};
+use crate::domain::Silent;
 use crate::store::EventFilter;
 use crate::store::sqlite::open as database;
 use crate::store::words::Texts;
@@ -38,6 +41,14 @@ pub(in super::super) fn fill(path: &Path, steps: usize, bodies: Duration) {
 pub(in super::super) fn erase(path: &Path, seq: i64) -> bool {
     let (mut index, main) = open(path);
     super::erase::erase(&mut index, &main, seq).unwrap()
+}
+
+/// A step of the thread, the first one.
+pub(in super::super) fn step(path: &Path) {
+    let (index, main) = open(path);
+    let filler = Filler::new([].into(), Duration::from_secs(30 * 24 * 3_600));
+    let mut keeper = Keeper { main, index, filler, swept: None, looked: None, observer: Arc::new(Silent) };
+    keeper.step().unwrap();
 }
 
 /// Drops what nobody can find any more.
