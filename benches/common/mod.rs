@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "compiled into each benchmark, which uses its own part")]
 
 pub(crate) mod bare;
+pub(crate) mod database;
 pub(crate) mod latency;
 pub(crate) mod ledger;
 pub(crate) mod load;

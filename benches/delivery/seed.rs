@@ -8,6 +8,7 @@ use anyhow::{Context as _, ensure};
 use rusqlite::{Connection, Statement, params};
 use sha2::{Digest as _, Sha256};
 
+use crate::common::database::{count, insert_keys, key};
 use crate::common::load;
 use crate::common::request::{ID_LEN, event_id};
 use crate::server::{FORWARD, Server, Setup, database};
@@ -85,32 +86,13 @@ fn multiply(connection: &mut Connection, run: u64, events: i64) -> anyhow::Resul
             event.execute(params![row, id, at, &Sha256::digest(&body)[..]])?;
             payload.execute(params![row, body])?;
             delivery.execute(params![row, row, at])?;
-            keys.push((key(id), row));
+            keys.push((key(SOURCE, id), row));
         }
     }
     insert_keys(&transaction, keys)?;
-    transaction.execute("UPDATE counter SET event = event + ?1, delivery = delivery + ?1", [events])?;
-    transaction.execute_batch(SPANS)?;
+    // The template is one of them.
+    count(&transaction, 1 + events)?;
     Ok(transaction.commit()?)
-}
-
-/// Numbers ascend with time here, so a minute's range is what it holds.
-const SPANS: &str = "
-    DELETE FROM span;
-    INSERT INTO span (kind, minute, low, high) SELECT 0, received_at / 60000, min(seq), max(seq) FROM event GROUP BY 2;
-    INSERT INTO span (kind, minute, low, high) SELECT 1, created_at / 60000, min(id), max(id) FROM delivery GROUP BY 2;";
-
-/// The key of an event's identity.
-fn key(id: &str) -> [u8; 16] {
-    let digest = Sha256::new().chain_update(SOURCE).chain_update([0]).chain_update(id).finalize();
-    std::array::from_fn(|at| digest[at])
-}
-
-/// Into the level where old keys lie. In their own order, or each would touch a page of its own.
-fn insert_keys(connection: &Connection, mut keys: Vec<([u8; 16], i64)>) -> rusqlite::Result<()> {
-    keys.sort_unstable();
-    let mut insert = connection.prepare("INSERT INTO key_2 (key, seq) VALUES (?1, ?2)")?;
-    keys.iter().try_for_each(|(key, seq)| insert.execute(params![key, seq]).map(drop))
 }
 
 /// Copies row 1 of a table, but for what is replaced.
@@ -135,8 +117,9 @@ impl Template {
     fn read(connection: &Connection) -> anyhow::Result<Self> {
         let row = connection.query_row(TEMPLATE, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)));
         let (received_at, id, digest, body): (i64, String, Vec<u8>, Vec<u8>) = row.context("read the first event")?;
-        let found: i64 =
-            connection.query_row("SELECT seq FROM event_key WHERE key = ?1", [key(&id)], |row| row.get(0)).context("find its key")?;
+        let found: i64 = connection
+            .query_row("SELECT seq FROM event_key WHERE key = ?1", [key(SOURCE, &id)], |row| row.get(0))
+            .context("find its key")?;
         let counts: (i64, i64) =
             connection.query_row("SELECT (SELECT count(*) FROM event), (SELECT count(*) FROM delivery)", [], |row| {
                 Ok((row.get(0)?, row.get(1)?))

@@ -8,6 +8,7 @@ use anyhow::{Context as _, ensure};
 use rusqlite::{Connection, Transaction, params};
 use sha2::{Digest as _, Sha256};
 
+use crate::common::database::{self, insert_keys, key};
 use crate::common::request::SplitMix;
 use crate::server::{Server, database};
 
@@ -93,21 +94,11 @@ fn multiply(connection: &mut Connection, events: u64) -> anyhow::Result<()> {
         let at = newest - ((events - number) * 100).cast_signed();
         keys.push(insert(&transaction, number, at, app)?);
     }
-    keys.sort_unstable();
-    let mut statement = transaction.prepare("INSERT INTO key_2 (key, seq) VALUES (?1, ?2)")?;
-    keys.iter().try_for_each(|(key, seq)| statement.execute(params![key, seq]).map(drop))?;
-    drop(statement);
+    insert_keys(&transaction, keys)?;
     transaction.execute("UPDATE event SET received_at = ?1 WHERE seq <= ?2", params![newest - (events * 100).cast_signed(), count])?;
-    transaction.execute("UPDATE counter SET event = ?1, delivery = ?1", [events.cast_signed()])?;
-    transaction.execute_batch(SPANS)?;
+    database::count(&transaction, events.cast_signed())?;
     Ok(transaction.commit()?)
 }
-
-/// Numbers ascend with time here, so a minute's range is what it holds.
-const SPANS: &str = "
-    DELETE FROM span;
-    INSERT INTO span (kind, minute, low, high) SELECT 0, received_at / 60000, min(seq), max(seq) FROM event GROUP BY 2;
-    INSERT INTO span (kind, minute, low, high) SELECT 1, created_at / 60000, min(id), max(id) FROM delivery GROUP BY 2;";
 
 const EVENT: &str = "
     INSERT INTO event (seq, source, event_id, type, provider, received_at, method, subpath, query, size, content_type, content_digest,
@@ -137,8 +128,7 @@ fn insert(transaction: &Transaction<'_>, number: u64, at: i64, app: i64) -> anyh
     };
     let finished = (state != 0).then_some(at);
     transaction.prepare_cached(DELIVERY)?.execute(params![seq, app, state, failures, at, finished])?;
-    let key = Sha256::new().chain_update(source).chain_update([0]).chain_update(&id).finalize();
-    Ok((std::array::from_fn(|place| key[place]), seq))
+    Ok((key(source, &id), seq))
 }
 
 /// Checks that events are of all kinds, and differ.
