@@ -20,9 +20,10 @@ use crate::http::problem::Document as ProblemDocument;
 
 /// What is said of the whole.
 const ABOUT: &str = "What Onceward has received, refused and delivered, and what an operator can do about it.\n\n\
-Times are RFC 3339 in UTC. Lists come in pages, newest first: `next` is the `cursor` of the next page, `null` on the last; a page that took long \
-to look for may have fewer rows than asked for. An unknown parameter is an error; a text that is empty counts as left out. In a path, IDs and names are percent-encoded. What can be read \
-with GET can be asked for with HEAD. Errors are problem documents (RFC 9457), whose `type` is a stable code. Answers may get further \
+Times are RFC 3339 in UTC. Lists come in pages, newest first: `next` is the `cursor` of the next page, `null` on the last; a page \
+that took long to look for may have fewer rows than asked for. An unknown parameter is an error; a text that is empty counts as left \
+out. In a path, IDs and names are percent-encoded. What can be read with GET can be asked for with HEAD. Errors are problem \
+documents (RFC 9457), whose `type` is a stable code. Answers may get further \
 fields.\n\nWhere no token is configured, the API is open to programs of the same machine.";
 
 /// The groups of operations.
